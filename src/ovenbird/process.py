@@ -1,0 +1,129 @@
+"""The one door to other programs: environment, time-out, scrubbed secrets, a failure to paste.
+
+Nothing else in Ovenbird starts a process. A command that changes something at an engine is
+given no time-out: killed half-way, nobody would know what it did.
+"""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import subprocess
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovenbird.values.errors import CommandFailed, ConfigurationError, EngineUnreachable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finished:
+    """What a program left behind."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+
+def run(
+    argv: Sequence[str],
+    *,
+    doing: str,
+    env: Mapping[str, str] | None = None,
+    stdin: bytes | None = None,
+    timeout: float | None = None,
+    check: bool = True,
+    cwd: Path | None = None,
+    scrub: Sequence[str] = (),
+) -> Finished:
+    """Run a program to its end and return what it wrote.
+
+    ``doing`` starts the sentence of a failure ("Starting dev-web-k3 failed …"). With ``check``
+    a code other than 0 raises `CommandFailed`; a time-out in seconds raises `EngineUnreachable`.
+    """
+    try:
+        done = subprocess.run(
+            list(argv),
+            env={**os.environ, **(env or {})},
+            input=stdin,
+            stdin=subprocess.DEVNULL if stdin is None else None,
+            capture_output=True,
+            timeout=timeout,
+            cwd=cwd,
+            check=False,
+        )
+    except FileNotFoundError as missing:
+        raise _not_installed(argv[0], doing) from missing
+    except subprocess.TimeoutExpired as slow:
+        raise EngineUnreachable(
+            f"{doing}: {argv[0]} has not answered for {timeout:g} s.",
+            remedy=f"See whether it hangs: {_paste(argv, env, scrub)}",
+        ) from slow
+    out, err = (_scrubbed(s.decode(errors="replace"), scrub) for s in (done.stdout, done.stderr))
+    if check and done.returncode:
+        raise CommandFailed(
+            doing=doing,
+            command=_paste(argv, env, scrub),
+            code=done.returncode,
+            output=err or out,
+        )
+    return Finished(code=done.returncode, stdout=out, stderr=err)
+
+
+def stream(
+    argv: Sequence[str],
+    *,
+    doing: str,
+    line: Callable[[str], None],
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    scrub: Sequence[str] = (),
+) -> int:
+    """Run a program, hand over each line of its output as it comes, and return its exit code.
+
+    On an interrupt the program is told first and waited for, so that it can clean up.
+    """
+    try:
+        child = subprocess.Popen(
+            list(argv),
+            env={**os.environ, **(env or {})},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            cwd=cwd,
+            start_new_session=True,
+        )
+    except FileNotFoundError as missing:
+        raise _not_installed(argv[0], doing) from missing
+    assert child.stdout is not None
+    with child:
+        try:
+            for raw in child.stdout:
+                line(_scrubbed(raw.decode(errors="replace").rstrip("\r\n"), scrub))
+        except BaseException:
+            child.send_signal(signal.SIGINT)
+            for raw in child.stdout:
+                line(_scrubbed(raw.decode(errors="replace").rstrip("\r\n"), scrub))
+            child.wait()
+            raise
+    return child.returncode
+
+
+def _not_installed(program: str, doing: str) -> ConfigurationError:
+    return ConfigurationError.of(
+        f"{doing} needs {program}, which is not installed.",
+        remedy="See what is missing and how to get it: invoke doctor",
+    )
+
+
+def _paste(argv: Sequence[str], env: Mapping[str, str] | None, scrub: Sequence[str]) -> str:
+    words = [f"{k}={shlex.quote(v)}" for k, v in (env or {}).items()]
+    return _scrubbed(" ".join([*words, shlex.join(argv)]), scrub)
+
+
+def _scrubbed(text: str, secrets: Sequence[str]) -> str:
+    for secret in secrets:
+        if secret:
+            text = text.replace(secret, "•••")
+    return text

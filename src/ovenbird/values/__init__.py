@@ -1,0 +1,1 @@
+"""The words of Ovenbird as frozen values: what everybody may import, and nothing that acts."""

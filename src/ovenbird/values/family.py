@@ -1,0 +1,69 @@
+"""A family as its owner wrote it in ``packer/images.yml``: one line of images for one purpose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from ovenbird.values.fleet import HealthCheck, SecretRef
+from ovenbird.values.image import Contract
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """Where a family without a parent comes from: mmdebstrap, or an OCI reference.
+
+    Exactly one of ``suite`` (with ``variant`` and ``include``) and ``oci`` is set.
+    """
+
+    suite: str = ""
+    variant: str = "minbase"
+    include: tuple[str, ...] = ()
+    oci: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProofSpec:
+    """How an image of this family is proven: the launch data it gets, and the smoke check.
+
+    ``config`` and ``secrets`` are test values, not references: they open nothing.
+    ``tests`` are pytest files, relative to the project.
+    """
+
+    config: tuple[tuple[str, str], ...] = ()
+    secrets: tuple[tuple[str, str], ...] = field(default=(), repr=False)
+    smoke: HealthCheck | None = None
+    tests: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One entry of ``packer/images.yml``.
+
+    Either ``parent`` (the name of a family) or ``definition`` is set. ``sources`` are the apt
+    sources that the image keeps, one-line style. ``variables`` values are JSON texts, so that
+    the entry can be hashed and handed to Ansible unchanged.
+    """
+
+    name: str
+    playbook: str
+    parent: str | None = None
+    definition: Definition | None = None
+    sources: tuple[str, ...] = ()
+    variables: tuple[tuple[str, str], ...] = ()
+    contract: Contract = Contract()
+    proof: ProofSpec = ProofSpec()
+    file: str = ""
+    line: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BakeEnvironment:
+    """What a bake is lent and an image never keeps: ``inventories/bake/environment.yml``.
+
+    ``mirror`` replaces the host of every apt source while baking (``host`` takes the one that
+    this machine's own apt uses, "" leaves the sources alone); ``proxy`` is an apt proxy URL.
+    """
+
+    mirror: str = "host"
+    proxy: str = field(default="", repr=False)
+    secrets: tuple[SecretRef, ...] = ()

@@ -1,0 +1,124 @@
+"""What is seen: an engine's report, a probe's look, a balancer's entry, and the instance they make."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from ovenbird.values.fleet import FleetKey
+
+
+class EngineState(StrEnum):
+    """What the engine says of one instance."""
+
+    CREATED = "created"  # known, not started yet
+    RUNNING = "running"
+    EXITED = "exited"  # ended by itself or by somebody else
+    DYING = "dying"  # being terminated
+    LOST = "lost"  # the engine says that it, or its host, is gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """One instance as its provider reports it. ``token`` is its name at the engine.
+
+    ``address`` is ``host:port`` for probes and balancers, or None where nothing listens.
+    ``since`` is when the engine first reported ``state``, where the engine knows.
+    """
+
+    token: str
+    id: str
+    fleet: FleetKey
+    version: str
+    launch_hash: str
+    slot: int
+    state: EngineState
+    launched_at: datetime
+    address: str | None = None
+    exit_code: int | None = None
+    since: datetime | None = None
+
+
+class Verdict(StrEnum):
+    PASS = "pass"
+    FAIL = "fail"  # it answered, and the answer is bad (connection refused included)
+    NO_ANSWER = "no answer"  # nothing came back in time: it, or the way to it, is gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One look of a probe at one instance."""
+
+    token: str
+    at: datetime
+    verdict: Verdict
+    detail: str = ""
+
+
+class EntryState(StrEnum):
+    """What a balancer says of one of its servers."""
+
+    IN_SERVICE = "in service"  # gets traffic, and its last check passed
+    UNCHECKED = "unchecked"  # listed, and no check has passed yet
+    DRAINING = "draining"  # gets nothing new
+    DOWN = "down"  # its check fails
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """One server of a balancer. ``sessions`` is None where the balancer cannot count."""
+
+    token: str
+    address: str
+    state: EntryState
+    sessions: int | None = None
+
+
+class Health(StrEnum):
+    """What we know of an instance. Not seeing it is not the same as seeing it ill."""
+
+    PENDING = "pending"  # launched and within its deadline, or accepted and not in service yet
+    SERVING = "serving"  # accepted, running, last look passes, in service at every balancer
+    FAILED = "failed"  # seen, and ill
+    UNKNOWN = "unknown"  # not seen: the observer may be the blind one
+    LOST = "lost"  # the engine itself says that it, or its host, is gone
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Instance:
+    """One machine, as provider, probe and balancers together report it. Observed, never commanded.
+
+    ``accepted`` says that it passed its gate once. ``registered`` says that every balancer lists
+    it for traffic, ``leaving`` that a drain has begun somewhere. ``because`` explains ``health``.
+    """
+
+    token: str
+    version: str
+    launch_hash: str
+    slot: int
+    health: Health
+    because: str
+    launched_at: datetime
+    address: str | None = None
+    accepted: bool = False
+    registered: bool = False
+    leaving: bool = False
+
+    @property
+    def is_serving(self) -> bool:
+        return self.health is Health.SERVING
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """Where a rollout is going, resolved once: an instance is current if both are equal."""
+
+    version: str
+    launch_hash: str
+
+    def is_run_by(self, instance: Instance) -> bool:
+        return (instance.version, instance.launch_hash) == (self.version, self.launch_hash)
+
+    def __str__(self) -> str:
+        return self.version
