@@ -1,4 +1,4 @@
-"""What is seen: an engine's report, a probe's look, a balancer's entry, and the instance they make."""
+"""What is seen: a report of an engine, a look, an entry, and the instance they make."""
 
 from __future__ import annotations
 
