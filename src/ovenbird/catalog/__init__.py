@@ -1,0 +1,274 @@
+"""Which images there are, what they are called, and which may run.
+
+A channel moves only when somebody moves it: revoking an image leaves every channel where it is,
+and a fleet whose channel points at a revoked image is refused with a sentence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, desc, func, insert, select, update
+
+from ovenbird.catalog import store
+from ovenbird.state.database import Database
+from ovenbird.state.history import Deed, record
+from ovenbird.state.tables import artifacts, channels, versions
+from ovenbird.values.errors import Blocked, ConfigurationError
+from ovenbird.values.image import Artifact, Contract, ImageRef, ImageState, Provenance, Version
+from ovenbird.values.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baked:
+    """What a bake hands over to be registered. ``parent`` is a version's name, or None."""
+
+    recipe: Recipe
+    packages: str
+    packages_at: datetime
+    parent: str | None
+    contract: Contract
+    artifact: Artifact
+    provenance: Provenance
+    log: str
+
+
+class Catalog:
+    """The images of a site. Every change is one transaction that also writes the history."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def versions(self, family: str = "") -> list[Version]:
+        """List versions, newest first; all families where none is named."""
+        query = select(versions).order_by(versions.c.family, desc(versions.c.number))
+        if family:
+            query = query.where(versions.c.family == family)
+        with self._database.begin() as db:
+            return store.read(db, query)
+
+    def known(self, recipe: Recipe) -> list[Version]:
+        """List the launchable versions that this recipe made, newest first."""
+        query = (
+            select(versions)
+            .where(versions.c.family == recipe.family)
+            .where(versions.c.fingerprint == recipe.fingerprint)
+            .order_by(desc(versions.c.number))
+        )
+        with self._database.begin() as db:
+            return [version for version in store.read(db, query) if version.launchable]
+
+    def newest(self, family: str) -> Version | None:
+        """Return the newest version that may be launched, or be a parent."""
+        return next((v for v in self.versions(family) if v.launchable), None)
+
+    def recipe(self, version: Version) -> Recipe:
+        """Return what went into a version, to compare it with what would go in now."""
+        with self._database.begin() as db:
+            inputs = db.execute(
+                select(versions.c.recipe)
+                .where(versions.c.family == version.family)
+                .where(versions.c.number == version.number)
+            ).scalar_one()
+        return Recipe(family=version.family, inputs=tuple((n, h) for n, h in inputs))
+
+    def resolve(self, ref: ImageRef) -> Version:
+        """Find the version that a reference means now, whatever its state.
+
+        Raises `ConfigurationError` where there is none, and says what there is.
+        """
+        with self._database.begin() as db:
+            return self._resolve(db, ref)
+
+    def launchable(self, ref: ImageRef) -> Version:
+        """Resolve a reference, and refuse what must not run (`Blocked`, exit 3)."""
+        version = self.resolve(ref)
+        if not version.launchable:
+            raise Blocked(
+                f"{version} is {version.state}: {version.state_because}.",
+                remedy=f"Bake a successor (invoke bake {version.family}), or name another image "
+                "with --image.",
+            )
+        return version
+
+    def register(self, baked: Baked, *, state: ImageState, because: str = "") -> Version:
+        """Give what was baked the next number of its family."""
+        family = baked.recipe.family
+        with self._database.begin() as db:
+            last = select(func.max(versions.c.number)).where(versions.c.family == family)
+            number = (db.execute(last).scalar() or 0) + 1
+            parent = self._resolve(db, ImageRef.parse(baked.parent)) if baked.parent else None
+            added = db.execute(
+                insert(versions).values(
+                    family=family,
+                    number=number,
+                    fingerprint=baked.recipe.fingerprint,
+                    packages=baked.packages,
+                    packages_at=baked.packages_at,
+                    baked_at=baked.artifact.baked_at,
+                    state=state,
+                    state_because=because,
+                    parent_id=self._id(db, parent) if parent else None,
+                    contract=asdict(baked.contract),
+                    recipe=[list(pair) for pair in baked.recipe.inputs],
+                    provenance=asdict(baked.provenance),
+                    log=baked.log,
+                )
+            )
+            version_id = added.inserted_primary_key[0]  # type: ignore[index]
+            if baked.artifact.id:
+                db.execute(
+                    insert(artifacts).values(**store.artifact_row(baked.artifact, version_id))
+                )
+            name = f"{family}/{number}"
+            self._record(
+                db,
+                "bake",
+                name,
+                at=baked.artifact.baked_at,
+                by=baked.provenance.by,
+                because=because or baked.provenance.because,
+                outcome="done" if state is ImageState.ACTIVE else "failed",
+            )
+            return self._resolve(db, ImageRef.parse(name))
+
+    def promote(
+        self, ref: ImageRef, channel: str, *, by: str, because: str, at: datetime
+    ) -> Version:
+        """Point a channel at a version; what it pointed at before stands in the history."""
+        with self._database.begin() as db:
+            version = self._resolve(db, ref)
+            if not version.launchable:
+                raise Blocked(
+                    f"{version} is {version.state}: {version.state_because}.",
+                    remedy="Promote another version: invoke image.list",
+                )
+            here = (channels.c.family == version.family) & (channels.c.name == channel)
+            before = db.execute(
+                select(versions.c.number).join(channels).where(here)
+            ).scalar_one_or_none()
+            db.execute(delete(channels).where(here))
+            db.execute(
+                insert(channels).values(
+                    family=version.family,
+                    name=channel,
+                    version_id=self._id(db, version),
+                    assigned_at=at,
+                    by=by,
+                    because=because,
+                )
+            )
+            self._record(
+                db,
+                "promote",
+                f"{version.family}@{channel}",
+                at=at,
+                by=by,
+                because=because,
+                before=f"{version.family}/{before}" if before else "",
+                after=str(version),
+            )
+            return self._resolve(db, ImageRef.parse(str(version)))
+
+    def judge(
+        self, ref: ImageRef, state: ImageState, *, by: str, because: str, at: datetime
+    ) -> tuple[Version, ...]:
+        """Deprecate, revoke or restore a version; revoking takes its descendants with it.
+
+        No channel moves. Returns every version whose state has changed, the named one first.
+        """
+        from ovenbird.catalog.lineage import descendants
+
+        with self._database.begin() as db:
+            version = self._resolve(db, ref)
+            if version.state is ImageState.FAILED:
+                raise Blocked(
+                    f"{version} was never proven, so it never launches anyway.",
+                    remedy="Bake again; the log is in: invoke image.show " + str(version),
+                )
+            judged = [version]
+            if state is ImageState.REVOKED:
+                everything = store.read(db, select(versions).order_by(versions.c.id))
+                judged += [
+                    v
+                    for v in descendants(version, everything)
+                    if v.state not in (ImageState.REVOKED, ImageState.FAILED)
+                ]
+            for one in judged:
+                told = because if one is version else f"descends from {version}: {because}"
+                db.execute(
+                    update(versions)
+                    .where(versions.c.id == self._id(db, one))
+                    .values(state=state, state_because=told)
+                )
+                self._record(
+                    db,
+                    {"active": "restore", "deprecated": "deprecate", "revoked": "revoke"}[state],
+                    str(one),
+                    at=at,
+                    by=by,
+                    because=told,
+                    before=one.state,
+                    after=state,
+                )
+            return tuple(self._resolve(db, ImageRef.parse(str(one))) for one in judged)
+
+    def _resolve(self, db: Connection, ref: ImageRef) -> Version:
+        query = select(versions).where(versions.c.family == ref.family)
+        if ref.version is not None:
+            query = query.where(versions.c.number == ref.version)
+        else:
+            query = query.join(channels).where(channels.c.name == ref.channel)
+            query = query.where(channels.c.family == ref.family)
+        found = store.read(db, query)
+        if found:
+            return found[0]
+        there = store.read(db, select(versions).where(versions.c.family == ref.family))
+        if not there:
+            raise ConfigurationError.of(
+                f"{ref} names nothing: no image of {ref.family} has been baked here.",
+                remedy=f"Bake one: invoke bake {ref.family}",
+            )
+        names = sorted({f"{ref.family}@{c}" for v in there for c in v.channels})
+        newest = max(there, key=lambda v: v.number)
+        raise ConfigurationError.of(
+            f"{ref} names nothing; the versions end at {newest}, the channels are "
+            f"{', '.join(names) or 'none yet'}.",
+            remedy="Name one of those, or point the channel somewhere: "
+            f"invoke image.promote {newest} {ref.channel or 'stable'}",
+        )
+
+    def _id(self, db: Connection, version: Version) -> int:
+        return db.execute(
+            select(versions.c.id)
+            .where(versions.c.family == version.family)
+            .where(versions.c.number == version.number)
+        ).scalar_one()
+
+    def _record(
+        self,
+        db: Connection,
+        verb: str,
+        subject: str,
+        *,
+        at: datetime,
+        by: str,
+        because: str,
+        before: str = "",
+        after: str = "",
+        outcome: str = "done",
+    ) -> None:
+        record(
+            db,
+            Deed(
+                at=at,
+                by=by,
+                verb=verb,
+                subject=subject,
+                before=before,
+                after=after,
+                because=because,
+                outcome=outcome,
+            ),
+        )

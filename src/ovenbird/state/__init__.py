@@ -1,0 +1,1 @@
+"""What a site remembers: where its state lives, and the database in it."""

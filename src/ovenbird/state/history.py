@@ -1,0 +1,74 @@
+"""Who changed what, when and why: one row a deed, kept when the things themselves are gone."""
+
+from __future__ import annotations
+
+import getpass
+import socket
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, desc, insert, select
+
+from ovenbird.state.database import Database
+from ovenbird.state.tables import history
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deed:
+    """One thing that somebody did. ``subject`` is an image, a channel or a fleet."""
+
+    at: datetime
+    by: str
+    verb: str
+    subject: str
+    env: str = ""
+    before: str = ""
+    after: str = ""
+    because: str = ""
+    outcome: str = "done"
+
+
+def whoami() -> str:
+    """Name the person or account behind this command: ``user@host``."""
+    return f"{getpass.getuser()}@{socket.gethostname()}"
+
+
+def record(db: Connection, deed: Deed) -> None:
+    """Write a deed in the transaction that does it."""
+    db.execute(
+        insert(history).values(
+            at=deed.at,
+            by=deed.by,
+            verb=deed.verb,
+            env=deed.env,
+            subject=deed.subject,
+            before=deed.before,
+            after=deed.after,
+            because=deed.because,
+            outcome=deed.outcome,
+        )
+    )
+
+
+def deeds(database: Database, *, env: str = "", subject: str = "", most: int = 50) -> list[Deed]:
+    """Read the last deeds, newest first."""
+    query = select(history).order_by(desc(history.c.id)).limit(most)
+    if env:
+        query = query.where(history.c.env == env)
+    if subject:
+        query = query.where(history.c.subject == subject)
+    with database.begin() as db:
+        return [
+            Deed(
+                at=row.at,
+                by=row.by,
+                verb=row.verb,
+                env=row.env,
+                subject=row.subject,
+                before=row.before,
+                after=row.after,
+                because=row.because,
+                outcome=row.outcome,
+            )
+            for row in db.execute(query)
+        ]

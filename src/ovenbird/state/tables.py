@@ -1,0 +1,213 @@
+"""The tables of a site. Times are UTC; a change here needs a migration beside it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from sqlalchemy import (
+    JSON,
+    Boolean,
+    Column,
+    DateTime,
+    Dialect,
+    ForeignKey,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    UniqueConstraint,
+)
+from sqlalchemy.types import TypeDecorator
+
+
+class Utc(TypeDecorator[datetime]):
+    """An aware time in UTC; SQLite would forget the zone."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
+        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
+
+
+metadata = MetaData()
+
+site = Table(
+    "site",
+    metadata,
+    Column("id", String(16), primary_key=True),
+    Column("made_at", Utc, nullable=False),
+)
+
+versions = Table(
+    "versions",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("family", String(64), nullable=False),
+    Column("number", Integer, nullable=False),
+    Column("fingerprint", String(64), nullable=False, index=True),
+    Column("packages", String(64), nullable=False),
+    Column("packages_at", Utc, nullable=False),
+    Column("baked_at", Utc, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("state_because", Text, nullable=False, default=""),
+    Column("parent_id", Integer, ForeignKey("versions.id")),
+    Column("contract", JSON, nullable=False),
+    Column("recipe", JSON, nullable=False),
+    Column("provenance", JSON, nullable=False),
+    Column("log", Text, nullable=False, default=""),
+    UniqueConstraint("family", "number"),
+)
+
+artifacts = Table(
+    "artifacts",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("version_id", Integer, ForeignKey("versions.id"), nullable=False),
+    Column("provider", String(32), nullable=False),
+    Column("artifact", Text, nullable=False),
+    Column("template", String(64), nullable=False),
+    Column("parent", Text, nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("location", Text, nullable=False),
+    Column("size", Integer, nullable=False),
+    Column("baked_at", Utc, nullable=False),
+    UniqueConstraint("version_id", "provider"),
+)
+
+channels = Table(
+    "channels",
+    metadata,
+    Column("family", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("version_id", Integer, ForeignKey("versions.id"), nullable=False),
+    Column("assigned_at", Utc, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("because", Text, nullable=False, default=""),
+)
+
+history = Table(
+    "history",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("by", Text, nullable=False),
+    Column("verb", String(32), nullable=False),
+    Column("env", String(64), nullable=False, default=""),
+    Column("subject", String(128), nullable=False),
+    Column("before", Text, nullable=False, default=""),
+    Column("after", Text, nullable=False, default=""),
+    Column("because", Text, nullable=False, default=""),
+    Column("outcome", String(16), nullable=False, default="done"),
+)
+
+fleets = Table(
+    "fleets",
+    metadata,
+    Column("env", String(64), primary_key=True),
+    Column("name", String(64), primary_key=True),
+    Column("settled", String(64)),  # the version that every launch outside a rollout uses
+    Column("settled_hash", String(32)),
+    Column("settled_at", Utc),
+    Column("pinned_from", String(64)),  # what a rollback left: refused until unpinned
+    Column("pinned_because", Text),
+    Column("pinned_at", Utc),
+    Column("size", Integer),  # a recorded override of the file's size
+    Column("paused_because", Text),
+)
+
+rollouts = Table(
+    "rollouts",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("env", String(64), nullable=False, index=True),
+    Column("fleet", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),  # rollout | rollback
+    Column("before", String(64), nullable=False, default=""),
+    Column("goal", String(64), nullable=False),
+    Column("goal_hash", String(32), nullable=False),
+    Column("untried", Boolean, nullable=False),
+    Column("owner", Text, nullable=False),
+    Column("because", Text, nullable=False, default=""),
+    Column("started_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("outcome", String(16), nullable=False, default="running"),
+    Column("told", Text, nullable=False, default=""),
+)
+
+steps = Table(
+    "steps",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("rollout_id", String(64), ForeignKey("rollouts.id"), nullable=False, index=True),
+    Column("wave", Integer, nullable=False),
+    Column("verb", String(16), nullable=False),
+    Column("token", String(64), nullable=False),
+    Column("because", Text, nullable=False),
+    Column("intended_at", Utc, nullable=False),
+    Column("ended_at", Utc),
+    Column("outcome", String(16), nullable=False, default="intended"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("token", String(64), primary_key=True),
+    Column("env", String(64), nullable=False),
+    Column("fleet", String(64), nullable=False),
+    Column("version", String(64), nullable=False),
+    Column("launch_hash", String(32), nullable=False),
+    Column("slot", Integer, nullable=False),
+    Column("rollout_id", String(64)),
+    Column("intended_at", Utc, nullable=False),
+    Column("launched_at", Utc),
+    Column("accepted_at", Utc),
+    Column("quarantined_until", Utc),
+    Column("ended_at", Utc),
+    Column("ended_because", Text),
+    Column("console", Text),
+)
+
+failed_goals = Table(
+    "failed_goals",
+    metadata,
+    Column("env", String(64), primary_key=True),
+    Column("fleet", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("launch_hash", String(32), primary_key=True),
+    Column("at", Utc, nullable=False),
+    Column("because", Text, nullable=False),
+)
+
+served = Table(
+    "served",
+    metadata,
+    Column("env", String(64), primary_key=True),
+    Column("fleet", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("first_at", Utc, nullable=False),
+)
+
+launch_data = Table(
+    "launch_data",
+    metadata,
+    Column("env", String(64), primary_key=True),
+    Column("fleet", String(64), primary_key=True),
+    Column("hash", String(32), nullable=False),
+    Column("resolved_at", Utc, nullable=False),
+)
+
+leases = Table(
+    "leases",
+    metadata,
+    Column("name", String(128), primary_key=True),
+    Column("holder", Text, nullable=False),
+    Column("because", Text, nullable=False, default=""),
+    Column("taken_at", Utc, nullable=False),
+    Column("heartbeat_at", Utc, nullable=False),
+    Column("fence", Integer, nullable=False),
+)
