@@ -90,7 +90,9 @@ class Instance:
     """One machine, as provider, probe and balancers together report it. Observed, never commanded.
 
     ``accepted`` says that it passed its gate once. ``registered`` says that every balancer lists
-    it for traffic, ``leaving`` that a drain has begun somewhere. ``because`` explains ``health``.
+    it for traffic, ``leaving`` that a drain has begun somewhere, ``ready`` that it has all that
+    serving needs but its balancers, ``dying`` that the engine is ending it already. ``because``
+    explains ``health``.
     """
 
     token: str
@@ -104,6 +106,8 @@ class Instance:
     accepted: bool = False
     registered: bool = False
     leaving: bool = False
+    ready: bool = False
+    dying: bool = False
 
     @property
     def is_serving(self) -> bool:
