@@ -1,0 +1,44 @@
+"""Unit tests start no process and open no connection, and every run of them is the same run."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+from typing import Any, NoReturn
+
+import pytest
+from hypothesis import settings
+
+settings.register_profile("steady", derandomize=True, deadline=None, database=None)
+settings.register_profile("explore", deadline=None, database=None, max_examples=2000)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not config.getoption("--hypothesis-profile", default=None):
+        settings.load_profile("steady")
+
+
+def _forbid(what: str) -> Any:
+    def forbidden(*args: object, **kwargs: object) -> NoReturn:
+        pytest.fail(
+            f"A unit test {what}. Hand it a value or a fake, or move it to tests/integration.",
+            pytrace=True,
+        )
+
+    return forbidden
+
+
+@pytest.fixture(autouse=True)
+def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make processes and connections fail the test that asks for them.
+
+    `Popen.__init__` and not `Popen`: who imported the class by name meets the wall as well, and
+    pytest-subprocess can still put its own class in the place of it.
+    """
+    process, connection = _forbid("started a process"), _forbid("opened a connection")
+    monkeypatch.setattr(subprocess.Popen, "__init__", process)
+    for name in ("fork", "posix_spawn", "posix_spawnp", "system"):
+        monkeypatch.setattr(os, name, process)
+    for name in ("connect", "connect_ex"):
+        monkeypatch.setattr(socket.socket, name, connection)
