@@ -1,0 +1,242 @@
+"""Instances as containers with systemd inside, on this machine, through podman's command line.
+
+An instance's token is its container's name, so launching twice gives one. There is no restart
+policy: an instance that ends by itself must be seen as ended, not hidden by a restart, and after
+a reboot of the host podman says that it was started once and never saw it end: that is `LOST`,
+not failed, and it is replaced like the instance of any other host that went away.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Mapping
+from functools import cached_property
+from pathlib import Path
+from typing import ClassVar
+
+from ovenbird import process
+from ovenbird.provider import podman_engine, podman_store
+from ovenbird.provider.podman_errors import gone, translated
+from ovenbird.provider.podman_seen import label, labels_of, parse
+from ovenbird.values.errors import Blocked, CommandFailed
+from ovenbird.values.fleet import FleetKey, Order
+from ovenbird.values.image import Artifact, StopPolicy
+from ovenbird.values.instance import EngineState, Seen
+from ovenbird.values.launch import CONFIG_PATH, SECRETS_PATH, instance_config
+
+READ_TIMEOUT = 30.0
+"""Seconds until an engine that does not answer a question counts as unreachable. Commands that
+change something are never cut short: nobody would know what they did."""
+
+CONSOLE_SIZE = "2mb"
+"""What podman keeps of one console before it starts over."""
+
+_INIT = (
+    "/sbin/init",
+    # Without these the console stays empty, and a bad image would die without a word.
+    "systemd.journald.forward_to_console=1",
+    "systemd.journald.max_level_console=info",
+)
+_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
+
+
+class PodmanProvider:
+    """Starts and ends containers that carry this site's labels, and no others.
+
+    ``folder`` is the site's own, for podman's settings where this machine needs some. Published
+    ports are on loopback, chosen by podman, and stay the same for an instance's life.
+    """
+
+    name = "podman"
+    cli: ClassVar[str] = "podman"
+
+    def __init__(self, *, folder: Path, site: str) -> None:
+        self._folder, self.site = folder, site
+
+    def instances(self, fleet: FleetKey) -> Collection[Seen]:
+        """Report them ordered by slot, then by age."""
+        listed = self._listed({"env": fleet.env, "fleet": fleet.name})
+        return tuple(sorted(listed, key=lambda s: (s.slot, s.launched_at, s.token)))
+
+    def launch(self, order: Order) -> Seen:
+        """Start one instance. Nothing is left of one that podman could not start.
+
+        Raises `OvenbirdError` where the image is gone, and `Blocked` where nothing is wrong with
+        the image: no space, no free port, a name that somebody else's container has.
+        """
+        known = self._mine(order.token)
+        if known is None:
+            self._create(order)
+        elif known.state is EngineState.CREATED:
+            self._change("start", order.token, doing=f"Starting {order.token}")
+        else:
+            return known
+        seen = self._mine(order.token)
+        if seen is None:
+            raise Blocked(
+                f"{order.token} was started and is gone: somebody else removed it.",
+                remedy="Find out who cleans up containers on this host, then run this again.",
+            )
+        return seen
+
+    def terminate(self, token: str, *, stop: StopPolicy) -> None:
+        """End it with the signal that it was launched with, after ``stop.timeout`` s by force.
+
+        podman fixes the signal when it makes a container, which is right: the signal belongs to
+        the image that runs, not to the one that replaces it.
+        """
+        if self._mine(token) is not None:
+            # A stop that fails is not told: rm ends by force what is left, and fails aloud.
+            self._change(
+                *("stop", "--ignore", "--time", str(stop.timeout), token),
+                doing=f"Stopping {token}",
+                check=False,
+            )
+            self._change("rm", "--ignore", "--force", token, doing=f"Removing {token}")
+        self._forget_launch_data(token)
+
+    def console(self, token: str, *, lines: int) -> str:
+        """Return plain text: what would move a terminal's cursor or colour it is taken out."""
+        done = self._ask("logs", "--tail", str(lines), token, doing=f"Reading {token}", check=False)
+        if done.code and not gone(done.stderr):
+            raise CommandFailed(
+                doing=f"Reading the console of {token}",
+                command=f"{self.cli} logs --tail {lines} {token}",
+                code=done.code,
+                output=done.stderr,
+            )
+        text = _CONTROL.sub("", done.stdout.replace("\r\n", "\n").replace("\r", "\n"))
+        kept = [line for line in text.splitlines() if line.strip()]
+        return "" if done.code else "\n".join(kept[-lines:])
+
+    def locate(self) -> str:
+        """Return what `Artifact.location` is for images that this podman holds now."""
+        return podman_store.locate(
+            self._ask("info", "--format", "json", doing="Asking podman where it stores").stdout
+        )
+
+    def present(self, artifact: Artifact) -> bool:
+        return podman_store.holds(artifact)
+
+    def delete(self, artifact: Artifact) -> None:
+        if self.in_use(artifact):
+            raise Blocked(
+                f"A container still runs the image {podman_store.hex_id(artifact)[:12]}.",
+                remedy="Roll its fleet to another image first: invoke status",
+            )
+        # Without --no-prune podman also removes untagged parents: our own base images.
+        argv = ("rmi", "--no-prune", podman_store.hex_id(artifact))
+        try:
+            self._change(*argv, doing=f"Deleting {podman_store.hex_id(artifact)[:12]}")
+        except CommandFailed as failure:
+            if not gone(failure.output):
+                raise translated(failure, what=podman_store.hex_id(artifact)[:12]) from failure
+
+    def in_use(self, artifact: Artifact) -> bool:
+        """Say whether any container is made from it, whoever made the container."""
+        done = self._ask(
+            *("ps", "--all", "--external", "--no-trunc", "--format", "{{.ImageID}}"),
+            doing="Listing containers",
+        )
+        return podman_store.hex_id(artifact) in done.stdout.replace("sha256:", "").split()
+
+    def _create(self, order: Order) -> None:
+        scrub = [value.decode(errors="replace") for _, value in order.launch.secrets]
+        # What an attempt left that died between the two: its content may be old.
+        self._forget_launch_data(order.token)
+        try:
+            mounts = self._hand_over_launch_data(order)
+            self._change(
+                *("run", "--detach", "--tty", "--pull=never", "--systemd=always"),
+                *("--name", order.token, "--hostname", order.token),
+                *_flags(order, labels_of(order, site=self.site)),
+                *mounts,
+                podman_store.hex_id(order.artifact),
+                *_INIT,
+                doing=f"Starting {order.token}",
+                scrub=scrub,
+            )
+        except CommandFailed as failure:
+            if self._mine(order.token) is not None:
+                # podman makes a container before it starts it, and leaves it when that fails.
+                self._change("rm", "--ignore", "--force", order.token, doing="Cleaning up")
+            raise translated(failure, what=order.version) from failure
+        finally:
+            # podman copied them into the container; its store needs none of them any more.
+            self._forget_launch_data(order.token)
+
+    def _hand_over_launch_data(self, order: Order) -> list[str]:
+        """Give podman the launch data on stdin; return the flags that mount it read-only."""
+        items = [("config.json", CONFIG_PATH, "0444", instance_config(order).encode())]
+        items += [
+            (f"secrets.{name}", f"{SECRETS_PATH}/{name}", "0400", value)
+            for name, value in order.launch.secrets
+        ]
+        flags = []
+        for name, target, mode, content in items:
+            handle = f"{order.token}.{name}"
+            self._change(
+                *("secret", "create", handle, "-"),
+                doing=f"Handing {name} to {order.token}",
+                stdin=content,
+            )
+            flags += ["--secret", f"{handle},target={target},mode={mode}"]
+        return flags
+
+    def _forget_launch_data(self, token: str) -> None:
+        done = self._ask(
+            *("secret", "ls", "--format", "{{.Name}}"), doing="Listing podman's secrets"
+        )
+        mine = [name for name in done.stdout.split() if name.startswith(f"{token}.")]
+        if mine:
+            self._change("secret", "rm", *mine, doing=f"Removing the launch data of {token}")
+
+    def _mine(self, token: str) -> Seen | None:
+        found = self._listed({"site": self.site, "token": token})
+        return found[0] if found else None
+
+    def _listed(self, wanted: Mapping[str, str]) -> list[Seen]:
+        filters = [f"--filter=label={label(key)}={value}" for key, value in wanted.items()]
+        done = self._ask("ps", "--all", *filters, "--format", "json", doing="Listing instances")
+        return parse(done.stdout)
+
+    @cached_property
+    def _env(self) -> dict[str, str]:
+        return podman_engine.environment(self._folder)
+
+    def _ask(self, *argv: str, doing: str, check: bool = True) -> process.Finished:
+        return process.run(
+            (self.cli, *argv), doing=doing, env=self._env, timeout=READ_TIMEOUT, check=check
+        )
+
+    def _change(
+        self,
+        *argv: str,
+        doing: str,
+        stdin: bytes | None = None,
+        check: bool = True,
+        scrub: Collection[str] = (),
+    ) -> process.Finished:
+        return process.run(
+            (self.cli, *argv),
+            doing=doing,
+            env=self._env,
+            stdin=stdin,
+            check=check,
+            scrub=tuple(scrub),
+        )
+
+
+def _flags(order: Order, labels: Mapping[str, str]) -> list[str]:
+    """What ``podman run`` is told of one order, its launch data and image left out."""
+    flags = [f"--label={key}={value}" for key, value in labels.items()]
+    flags += ["--restart=no", "--stop-signal", order.contract.stop.signal]
+    # k8s-file works with and without a journal on the host, and can be capped.
+    flags += ["--log-driver=k8s-file", f"--log-opt=max-size={CONSOLE_SIZE}"]
+    if order.contract.port is not None:
+        flags += ["--publish", f"127.0.0.1::{order.contract.port}"]
+    if order.launch.resources.memory is not None:
+        flags += ["--memory", order.launch.resources.memory]
+    if order.launch.resources.cpus is not None:
+        flags += ["--cpus", f"{order.launch.resources.cpus:g}"]
+    return flags

@@ -1,0 +1,68 @@
+"""What podman means when it says no. Pure: a failed command in, an error with a way out out."""
+
+from __future__ import annotations
+
+from ovenbird.values.errors import Blocked, CommandFailed, OvenbirdError
+
+_GONE = ("no such container", "no container with", "image not known", "no such image")
+
+
+def gone(output: str) -> bool:
+    """Say whether a command failed only because what it was given is not there (any more)."""
+    return any(said in output.lower() for said in _GONE)
+
+
+def translated(failure: CommandFailed, *, what: str) -> OvenbirdError:
+    """Return the error that an operator can act on, or ``failure`` itself where none is known.
+
+    ``what`` is the version or image that the command was about.
+    """
+    said = failure.output.lower()
+    if gone(said):
+        return OvenbirdError(
+            f"podman does not hold the image of {what} any more.",
+            remedy="Bake it again with invoke bake FAMILY --force, or choose another version.",
+            evidence=failure.evidence,
+        )
+    for words, problem, remedy in _BLOCKED:
+        if any(word in said for word in words):
+            return Blocked(
+                f"{failure.problem.removesuffix('.')}: {problem}",
+                remedy=remedy,
+                evidence=failure.evidence,
+            )
+    return failure
+
+
+_BLOCKED = (
+    (
+        ("no space left", "disk quota exceeded"),
+        "the disk is full.",
+        "Free some space where podman keeps its containers: podman info, graphRoot.",
+    ),
+    (
+        ("address already in use", "port is already allocated", "failed to expose ports"),
+        "a port is taken or none is free.",
+        "See who listens with ss -ltnp, then run this again.",
+    ),
+    (
+        ("is already in use by", "name is in use"),
+        "a container that is not this site's has this name.",
+        "Rename or remove that container: podman ps --all",
+    ),
+    (
+        ("image is in use", "image used by", "more than one tag", "dependent child"),
+        "something else still uses the image or has named it.",
+        "See who: podman ps --all --external; podman images --all",
+    ),
+    (
+        ("too many open files", "inotify"),
+        "the kernel gives no more inotify instances.",
+        "Allow more: sysctl -w fs.inotify.max_user_instances=1024",
+    ),
+    (
+        ("cannot allocate memory", "cannot fork", "resource temporarily unavailable"),
+        "this host has no memory or processes left.",
+        "Give it room, or make the fleet smaller.",
+    ),
+)

@@ -1,0 +1,107 @@
+"""What podman says of its containers, read as instances. Pure: text in, values out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from pydantic import BaseModel, Field, TypeAdapter
+
+from ovenbird.values.fleet import FleetKey, Order
+from ovenbird.values.instance import EngineState, Seen
+
+
+def label(key: str) -> str:
+    return f"ovenbird.{key}"
+
+
+def labels_of(order: Order, *, site: str) -> dict[str, str]:
+    """Return what is written on a container when it is made, and can never change later."""
+    said = {
+        "site": site,
+        "env": order.fleet.env,
+        "fleet": order.fleet.name,
+        "version": order.version,
+        "launch": order.launch.hash,
+        "token": order.token,
+        "slot": str(order.slot),
+    }
+    return {label(key): value for key, value in said.items()}
+
+
+def parse(listing: str) -> list[Seen]:
+    """Read ``podman ps --all --format json``, all of it labelled by `labels_of`.
+
+    Images inherit labels to containers and children; a container that lacks one of ours was made
+    by hand from an image of ours, and is left out.
+    """
+    ours = {label(k) for k in ("site", "env", "fleet", "version", "launch", "token", "slot")}
+    listed = _LISTING.validate_json(listing.strip() or "[]")
+    return [_seen(c) for c in listed if ours <= (c.labels or {}).keys()]
+
+
+class _Port(BaseModel):
+    host_ip: str = ""
+    host_port: int
+    protocol: str = "tcp"
+
+
+class _Container(BaseModel):
+    id: str = Field(alias="Id")
+    labels: dict[str, str] | None = Field(alias="Labels")
+    state: str = Field(alias="State")
+    created: int = Field(alias="Created")
+    started_at: int = Field(alias="StartedAt")
+    exited_at: int = Field(alias="ExitedAt")
+    exit_code: int = Field(alias="ExitCode")
+    ports: list[_Port] | None = Field(alias="Ports")
+
+
+_LISTING = TypeAdapter(list[_Container])
+
+
+def _seen(container: _Container) -> Seen:
+    labels = container.labels or {}
+    state = _state(container)
+    ports = [p for p in container.ports or [] if p.protocol == "tcp"]
+    started, ended = _moment(container.started_at), _moment(container.exited_at)
+    return Seen(
+        token=labels[label("token")],
+        id=container.id,
+        fleet=FleetKey(
+            site=labels[label("site")], env=labels[label("env")], name=labels[label("fleet")]
+        ),
+        version=labels[label("version")],
+        launch_hash=labels[label("launch")],
+        slot=int(labels[label("slot")]),
+        state=state,
+        launched_at=datetime.fromtimestamp(container.created, UTC),
+        address=f"{ports[0].host_ip or '127.0.0.1'}:{ports[0].host_port}" if ports else None,
+        exit_code=container.exit_code if state is EngineState.EXITED else None,
+        since={EngineState.RUNNING: started, EngineState.EXITED: ended}.get(state),
+    )
+
+
+def _state(container: _Container) -> EngineState:
+    """Translate podman's word.
+
+    After a reboot podman calls what ran before ``created`` (4.3) or ``exited`` (later), but it
+    still knows that it started it and never saw it end: that is a loss, not an end of its own.
+    """
+    match container.state:
+        case "running" | "paused":
+            return EngineState.RUNNING
+        case "stopping" | "removing":
+            return EngineState.DYING
+        case "created" | "configured" | "initialized" | "exited" | "stopped":
+            started, ended = _moment(container.started_at), _moment(container.exited_at)
+            if started is None:
+                return EngineState.CREATED
+            never_saw_its_end = ended is None or ended < started
+            return EngineState.LOST if never_saw_its_end else EngineState.EXITED
+        case _:
+            return EngineState.LOST
+
+
+def _moment(seconds: int) -> datetime | None:
+    """podman writes the year 1 for "never"."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds > 0 else None

@@ -1,0 +1,34 @@
+"""Providers by the name that a fleet uses for them, ours and those of other packages."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+from pathlib import Path
+
+from ovenbird.provider import Provider
+from ovenbird.values.errors import ConfigurationError
+
+GROUP = "ovenbird.providers"
+"""A package adds a provider with an entry point of this group: a class called as
+``CLASS(folder=PATH, site=ID)``."""
+
+
+def provider_names() -> tuple[str, ...]:
+    """Return what ``provider:`` of a fleet may say, sorted."""
+    return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
+
+
+def provider_named(name: str, *, folder: Path, site: str) -> Provider:
+    """Open the provider ``name`` for one site; ``folder`` is where it may keep files of its own.
+
+    Nothing is started and no engine is asked yet. Raises `ConfigurationError` for a name that no
+    installed package provides.
+    """
+    found = next(iter(entry_points(group=GROUP, name=name)), None)
+    if found is None:
+        raise ConfigurationError.of(
+            f"There is no provider {name!r}.",
+            remedy=f"Use one of these: {', '.join(provider_names())}.",
+        )
+    provider: Provider = found.load()(folder=folder, site=site)
+    return provider
