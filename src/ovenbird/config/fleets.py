@@ -1,0 +1,144 @@
+"""``inventories/<env>/fleets.yml``: what should run, checked against the families' contracts."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from pathlib import Path
+
+from ovenbird.config.balancers import Bound, balancers_of, clashes
+from ovenbird.config.fleet_entry import FleetEntry
+from ovenbird.config.health import health_faults
+from ovenbird.config.schema import parse, section
+from ovenbird.config.wording import allowed, did_you_mean
+from ovenbird.config.yaml import Document, Loc, read
+from ovenbird.values.errors import ConfigurationError, Fault
+from ovenbird.values.family import Family
+from ovenbird.values.fleet import BalancerSpec, Fleet
+from ovenbird.values.image import NAME, Contract, ImageRef
+
+
+def survey(
+    project: Path, env: str, families: Mapping[str, Family], known: Collection[str]
+) -> tuple[dict[str, Fleet], tuple[Fault, ...]]:
+    """Read every fleet of one environment that can be read, and collect what is wrong.
+
+    ``known`` names the families of which an entry exists, ``families`` those that can be read:
+    a fleet of a family that cannot is not checked against its contract.
+    """
+    document = read(project, f"inventories/{env}/fleets.yml")
+    faults: list[Fault] = []
+    fleets: dict[str, Fleet] = {}
+    bounds: list[Bound] = []
+    for name, value in section(document, "fleets", faults).items():
+        loc, called = ("fleets", name), f"fleet {name}"
+        if not NAME.fullmatch(name):
+            problem = f"{name!r} cannot be the name of a fleet."
+            remedy = "Allowed: a small letter, then up to 30 small letters, digits and -."
+            faults.append(document.fault(loc, problem, remedy, key=True))
+        entry = parse(FleetEntry, value, document=document, loc=loc, called=called, faults=faults)
+        balancers = balancers_of(
+            value.get("balancer") if isinstance(value, dict) else None,
+            document=document,
+            loc=(*loc, "balancer"),
+            called=called,
+            faults=faults,
+        )
+        bounds += [
+            Bound.of(name, spec, line=document.line((*where, "haproxy", "bind")))
+            for where, spec in balancers.items()
+            if spec.kind == "haproxy"
+        ]
+        if entry is not None:
+            specs = tuple(balancers.values())
+            fleets[name] = fleet = _fleet(env, name, entry, balancers=specs, document=document)
+            faults += _family_faults(fleet, entry, families, known, document=document)
+    faults += clashes(bounds, file=document.file)
+    return fleets, tuple(dict.fromkeys(faults))
+
+
+def _family_faults(
+    fleet: Fleet,
+    entry: FleetEntry,
+    families: Mapping[str, Family],
+    known: Collection[str],
+    *,
+    document: Document,
+) -> Iterator[Fault]:
+    """What a well-typed fleet still gets wrong: its own arithmetic, and its family's contract."""
+    loc, called = ("fleets", fleet.name), f"fleet {fleet.name}"
+    yield from _limit_faults(fleet, document=document, loc=loc, called=called)
+    family = fleet.image.family
+    if family in families:
+        contract = families[family].contract
+        yield from _contract_faults(fleet, contract, document=document, loc=loc)
+        here, port = (*loc, "health"), contract.port
+        yield from health_faults(
+            entry.health, document=document, loc=here, called=called, port=port
+        )
+    elif family not in known:
+        hint = did_you_mean(family, known)
+        problem = f"{called}: there is no family {family!r}.{hint}"
+        remedy = allowed(known, what="Families in packer/images.yml")
+        yield document.fault((*loc, "image"), problem, remedy)
+
+
+def _fleet(
+    env: str,
+    name: str,
+    entry: FleetEntry,
+    *,
+    balancers: tuple[BalancerSpec, ...],
+    document: Document,
+) -> Fleet:
+    return Fleet(
+        env=env,
+        name=name,
+        image=ImageRef.parse(entry.image),
+        size=entry.size,
+        provider=entry.provider,
+        launch=entry.launch.value(),
+        limits=entry.limits.value(),
+        health=entry.health.value(),
+        balancers=balancers,
+        stage=entry.stage,
+        file=document.file,
+        line=document.key_line(("fleets", name)),
+    )
+
+
+def _limit_faults(fleet: Fleet, *, document: Document, loc: Loc, called: str) -> Iterator[Fault]:
+    try:
+        fleet.limits.of(fleet.size)
+    except ConfigurationError as error:
+        for fault in error.faults:
+            problem = f"{called}: {fault.problem}"
+            yield document.fault((*loc, "limits"), problem, fault.remedy, key=True)
+
+
+def _contract_faults(
+    fleet: Fleet, contract: Contract, *, document: Document, loc: Loc
+) -> Iterator[Fault]:
+    """The launch gives what the family needs, and HAProxy has a port to send traffic to."""
+    given = {
+        "config": {key for key, _ in fleet.launch.config},
+        "secrets": {secret.name for secret in fleet.launch.secrets},
+    }
+    sample = {"config": "TEXT", "secrets": "file:PATH"}
+    for kind, needed in (("config", contract.config), ("secrets", contract.secrets)):
+        for name in needed:
+            if name not in given[kind]:
+                hint = did_you_mean(name, given[kind]).replace("Did you mean", "Is it")
+                yield document.fault(
+                    (*loc, "launch", kind),
+                    f"fleet {fleet.name}: family {fleet.image.family} needs {name} at launch, "
+                    f"and launch.{kind} does not give it.{hint}",
+                    f"Add launch: {{{kind}: {{{name}: {sample[kind]}}}}}",
+                    key=True,
+                )
+    if contract.port is None and any(b.kind == "haproxy" for b in fleet.balancers):
+        yield document.fault(
+            (*loc, "balancer"),
+            f"fleet {fleet.name}: haproxy needs a port, and family {fleet.image.family} has none.",
+            "Give the family launch: {port: NUMBER} in packer/images.yml, or use another balancer.",
+            key=True,
+        )
