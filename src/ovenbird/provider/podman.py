@@ -16,7 +16,7 @@ from typing import ClassVar
 
 from ovenbird import process
 from ovenbird.provider import podman_engine, podman_store
-from ovenbird.provider.podman_errors import gone, translated
+from ovenbird.provider.podman_errors import gone, name_taken, translated
 from ovenbird.provider.podman_seen import label, labels_of, parse
 from ovenbird.values.errors import Blocked, CommandFailed
 from ovenbird.values.fleet import FleetKey, Order
@@ -157,7 +157,11 @@ class PodmanProvider:
                 scrub=scrub,
             )
         except CommandFailed as failure:
-            if self._mine(order.token) is not None:
+            left = self._mine(order.token)
+            if left is not None and name_taken(failure.output):
+                # A driver that was killed had asked for the same token, and its call landed now.
+                return
+            if left is not None:
                 # podman makes a container before it starts it, and leaves it when that fails.
                 self._change("rm", "--ignore", "--force", order.token, doing="Cleaning up")
             raise translated(failure, what=order.version) from failure

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from ovenbird.values.errors import Blocked, CommandFailed, OvenbirdError
 
+_NAME_TAKEN = ("is already in use by", "name is in use")
 _GONE = ("no such container", "no container with", "image not known", "no such image")
 
 
 def gone(output: str) -> bool:
     """Say whether a command failed only because what it was given is not there (any more)."""
     return any(said in output.lower() for said in _GONE)
+
+
+def name_taken(output: str) -> bool:
+    """Say whether a container of that name exists already."""
+    return any(said in output.lower() for said in _NAME_TAKEN)
 
 
 def translated(failure: CommandFailed, *, what: str) -> OvenbirdError:
@@ -46,7 +52,7 @@ _BLOCKED = (
         "See who listens with ss -ltnp, then run this again.",
     ),
     (
-        ("is already in use by", "name is in use"),
+        _NAME_TAKEN,
         "a container that is not this site's has this name.",
         "Rename or remove that container: podman ps --all",
     ),

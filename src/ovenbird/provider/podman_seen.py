@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import UTC, datetime
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -31,12 +32,17 @@ def labels_of(order: Order, *, site: str) -> dict[str, str]:
 def parse(listing: str) -> list[Seen]:
     """Read ``podman ps --all --format json``, all of it labelled by `labels_of`.
 
-    Images inherit labels to containers and children; a container that lacks one of ours was made
-    by hand from an image of ours, and is left out.
+    A container inherits the labels of its image, and somebody may have committed an instance of
+    ours: what lacks one of our labels, or is not named after its token, is left out.
     """
     ours = {label(k) for k in ("site", "env", "fleet", "version", "launch", "token", "slot")}
-    listed = _LISTING.validate_json(listing.strip() or "[]")
-    return [_seen(c) for c in listed if ours <= (c.labels or {}).keys()]
+    return [
+        _seen(container, container.labels)
+        for container in _LISTING.validate_json(listing.strip() or "[]")
+        if container.labels is not None
+        and ours <= container.labels.keys()
+        and container.labels[label("token")] in container.names
+    ]
 
 
 class _Port(BaseModel):
@@ -47,6 +53,7 @@ class _Port(BaseModel):
 
 class _Container(BaseModel):
     id: str = Field(alias="Id")
+    names: list[str] = Field(alias="Names")
     labels: dict[str, str] | None = Field(alias="Labels")
     state: str = Field(alias="State")
     created: int = Field(alias="Created")
@@ -59,8 +66,7 @@ class _Container(BaseModel):
 _LISTING = TypeAdapter(list[_Container])
 
 
-def _seen(container: _Container) -> Seen:
-    labels = container.labels or {}
+def _seen(container: _Container, labels: Mapping[str, str]) -> Seen:
     state = _state(container)
     ports = [p for p in container.ports or [] if p.protocol == "tcp"]
     started, ended = _moment(container.started_at), _moment(container.exited_at)

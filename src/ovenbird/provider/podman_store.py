@@ -6,7 +6,6 @@ containers/storage began, and it is replaced atomically.
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -52,7 +51,7 @@ def holds(artifact: Artifact) -> bool:
         return hex_id(artifact) in {image.id for image in _INDEX.validate_json(index.read_bytes())}
     except FileNotFoundError:
         return False
-    except (PermissionError, json.JSONDecodeError) as error:
+    except (PermissionError, ValueError) as error:
         raise EngineUnreachable(
             f"podman's list of images cannot be read: {index}.",
             remedy="Run this as the user who baked the image.",

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from ovenbird import process
+from ovenbird.provider import podman_engine
+from ovenbird.provider.contract import Opened, ProviderContract
+from ovenbird.provider.memory import MemoryProvider
+from ovenbird.provider.podman import PodmanProvider
+from ovenbird.provider.registry import provider_named, provider_names
+from ovenbird.values.errors import ConfigurationError
+from ovenbird.values.image import Artifact
+
+
+class TestMemoryInAFile(ProviderContract):
+    @pytest.fixture
+    def opened(self, tmp_path: Path) -> Opened:
+        return lambda site: MemoryProvider(folder=tmp_path, site=site)
+
+    @pytest.fixture
+    def artifact(self) -> Artifact:
+        return Artifact(
+            provider="memory",
+            id="m-1",
+            template="",
+            parent="",
+            token="",
+            location="",
+            size=0,
+            baked_at=datetime(2026, 11, 22, tzinfo=UTC),
+        )
+
+    @pytest.fixture
+    def end_by_itself(self, opened: Opened, site: str) -> Callable[[str], None]:
+        def end(token: str) -> None:
+            provider = opened(site)
+            assert isinstance(provider, MemoryProvider)
+            provider.exit(token)
+
+        return end
+
+    @pytest.fixture
+    def shown(self, opened: Opened, site: str) -> Callable[[str], str]:
+        def show(token: str) -> str:
+            provider = opened(site)
+            assert isinstance(provider, MemoryProvider)
+            with provider.memory.opened() as world:
+                return repr(world.instances[token].seen) + world.instances[token].console
+
+        return show
+
+
+class TestMemoryInOneProcess(TestMemoryInAFile):
+    @pytest.fixture
+    def opened(self) -> Opened:
+        first = MemoryProvider()
+
+        def open_again(site: str) -> MemoryProvider:
+            again = MemoryProvider(site=site)
+            again.memory = first.memory
+            return again
+
+        return open_again
+
+
+class TestPodman(ProviderContract):
+    @pytest.fixture
+    def opened(self, podman_folder: Path) -> Opened:
+        return lambda site: PodmanProvider(folder=podman_folder, site=site)
+
+    @pytest.fixture
+    def artifact(self, small_artifact: Artifact) -> Artifact:
+        return small_artifact
+
+    @pytest.fixture
+    def end_by_itself(self, podman_folder: Path) -> Callable[[str], None]:
+        def end(token: str) -> None:
+            _podman(podman_folder, "kill", "--signal=KILL", token)
+
+        return end
+
+    @pytest.fixture
+    def shown(self, podman_folder: Path) -> Callable[[str], str]:
+        def show(token: str) -> str:
+            inspected = _podman(podman_folder, "inspect", token)
+            return inspected + _podman(podman_folder, "ps", "--all", "--format=json")
+
+        return show
+
+
+def test_a_provider_is_found_by_the_name_that_a_fleet_uses(tmp_path: Path) -> None:
+    found = provider_named("memory", folder=tmp_path, site="here")
+
+    assert isinstance(found, MemoryProvider)
+    assert {"memory", "podman"} <= set(provider_names())
+
+
+def test_an_unknown_provider_is_refused_with_those_that_are_allowed(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as refused:
+        provider_named("vmware", folder=tmp_path, site="here")
+
+    assert "memory, podman" in refused.value.remedy
+
+
+def _podman(folder: Path, *argv: str) -> str:
+    env = podman_engine.environment(folder)
+    return process.run(("podman", *argv), doing=f"Running podman {argv[0]}", env=env).stdout
