@@ -240,11 +240,12 @@ class Catalog:
         )
 
     def _id(self, db: Connection, version: Version) -> int:
-        return db.execute(
+        found: int = db.execute(
             select(versions.c.id)
             .where(versions.c.family == version.family)
             .where(versions.c.number == version.number)
         ).scalar_one()
+        return found
 
     def _record(
         self,

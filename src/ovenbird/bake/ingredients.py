@@ -1,0 +1,58 @@
+"""Read what a recipe is made of: the family's entry, its playbook, its roles, its parent.
+
+Proofs are no ingredient (they change no image), nor is anything below a role's ``molecule``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+
+from ovenbird.config import roles_reached
+from ovenbird.values.family import Family
+from ovenbird.values.image import Version
+from ovenbird.values.recipe import Recipe
+
+SEAL = "playbooks/seal.yml"
+GUARDS = {"callback_plugins", "vars_plugins"}
+NOT_BAKED = {"molecule", "__pycache__"}
+
+
+def recipe_of(
+    family: Family,
+    *,
+    project: Path,
+    variables: Mapping[str, object],
+    parent: Version | None,
+) -> Recipe:
+    """Hash all that determines the next image of ``family`` but the day's packages."""
+    contents: dict[str, bytes] = {
+        "parent": parent.identity.encode() if parent else b"",
+        "definition": _json(asdict(family.definition) if family.definition else None),
+        "sources": _json(family.sources),
+        "launch contract": _json(asdict(family.contract)),
+    }
+    contents |= {f"variable {name}": value.encode() for name, value in family.variables}
+    contents |= {f"bake variable {name}": _json(value) for name, value in variables.items()}
+    for path in _files(project, family.playbook):
+        executable = path.stat().st_mode & 0o100
+        contents[str(path.relative_to(project))] = (
+            b"x" if executable else b"-"
+        ) + path.read_bytes()
+    return Recipe.of(family.name, contents)
+
+
+def _files(project: Path, playbook: str) -> Iterator[Path]:
+    yield from (project / playbook, project / SEAL)
+    reached = {*roles_reached(project, playbook), *roles_reached(project, SEAL)}
+    beside = [d for d in (project / "playbooks").iterdir() if d.is_dir() and d.name not in GUARDS]
+    for folder in [*(project / "roles" / role for role in sorted(reached)), *sorted(beside)]:
+        for path in sorted(folder.rglob("*")):
+            if path.is_file() and not NOT_BAKED & set(path.relative_to(folder).parts):
+                yield path
+
+
+def _json(value: object) -> bytes:
+    return json.dumps(value, sort_keys=True).encode()

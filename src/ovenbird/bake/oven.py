@@ -1,0 +1,66 @@
+"""Where a bake happens: the few things that differ from engine to engine.
+
+Only `bake` holds a way inside a machine, and only to one that it made and will throw away or
+seal: that way is ``into``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Protocol
+
+from ovenbird.values.image import Artifact
+
+
+class Oven(Protocol):
+    """One engine as a bake sees it. ``name`` is also the provider's."""
+
+    @property
+    def name(self) -> str: ...
+
+    def environment(self, shims: Path) -> Mapping[str, str]:
+        """Return what Packer's environment needs; ``shims`` is a folder first on its PATH."""
+        ...
+
+    def adopt_tree(self, tar: Path, *, name: str) -> str:
+        """Make a first image of a root file system; return its artifact id."""
+        ...
+
+    def adopt_reference(self, reference: str) -> str:
+        """Fetch a registry's image; return its artifact id."""
+        ...
+
+    def into(self, build: str, *, lent: Path) -> Sequence[str]:
+        """Return the argv that reaches inside the build instance of a bake."""
+        ...
+
+    def location(self) -> str:
+        """Say where the engine keeps images, so that `present` needs no process."""
+        ...
+
+    def present(self, artifact: Artifact) -> bool: ...
+
+    def size(self, artifact_id: str) -> int:
+        """Return an image's size in bytes."""
+        ...
+
+    def free(self) -> int:
+        """Return the bytes that are free where the engine keeps images."""
+        ...
+
+    def name_artifact(self, artifact_id: str, *, name: str) -> None:
+        """Give an image a name at the engine, so that a person finds it and no prune takes it."""
+        ...
+
+    def clean(self, *, containers: Sequence[str], images: Sequence[str]) -> None:
+        """Remove what a bake created, by name or id; what is gone already is fine."""
+        ...
+
+    def proof_host(self, token: str) -> str:
+        """Return the testinfra host specification of a throw-away instance."""
+        ...
+
+    def enter(self, container: str) -> tuple[str, str]:
+        """Return the commands that enter a kept build instance, and that remove it."""
+        ...

@@ -1,0 +1,86 @@
+"""Baking with podman: Packer's docker builder, reached through a shim that says podman."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+from ovenbird import process
+from ovenbird.provider import podman_engine
+from ovenbird.provider.podman import PodmanProvider
+from ovenbird.values.image import Artifact
+
+SHIM = '#!/bin/sh\nexec podman "$@"\n'
+
+
+class PodmanOven:
+    """Bakes OCI images in the store of this machine's podman."""
+
+    name = "podman"
+
+    def __init__(self, provider: PodmanProvider, *, folder: Path) -> None:
+        self._provider, self._folder = provider, folder
+
+    def environment(self, shims: Path) -> Mapping[str, str]:
+        """Put a ``docker`` on the PATH that is podman, whatever else is called docker here."""
+        docker = shims / "docker"
+        docker.write_text(SHIM)
+        docker.chmod(0o755)
+        return self._settings
+
+    def adopt_tree(self, tar: Path, *, name: str) -> str:
+        done = self._podman("Importing the base tree", "import", "--quiet", str(tar), name)
+        return done.stdout.strip().splitlines()[-1]
+
+    def adopt_reference(self, reference: str) -> str:
+        done = self._podman(f"Fetching {reference}", "pull", "--quiet", reference)
+        return f"sha256:{done.stdout.strip().removeprefix('sha256:')}"
+
+    def into(self, build: str, *, lent: Path) -> Sequence[str]:
+        return ["podman", "exec", "-i", "--env-file", str(lent / "environment"), build]
+
+    def location(self) -> str:
+        return self._provider.locate()
+
+    def present(self, artifact: Artifact) -> bool:
+        return self._provider.present(artifact)
+
+    def size(self, artifact_id: str) -> int:
+        seen = self._podman("Measuring the image", "image", "inspect", artifact_id)
+        return int(json.loads(seen.stdout)[0]["Size"])
+
+    def free(self) -> int:
+        return shutil.disk_usage(Path(self._where).parent).free
+
+    def name_artifact(self, artifact_id: str, *, name: str) -> None:
+        self._podman(f"Naming the image {name}", "tag", artifact_id, name)
+
+    def clean(self, *, containers: Sequence[str], images: Sequence[str]) -> None:
+        if containers:
+            self._podman("Removing build instances", "rm", "--force", "--ignore", *containers)
+        for image in images:
+            if (
+                self._podman("Looking for an image", "image", "exists", image, check=False).code
+                == 0
+            ):
+                self._podman("Removing a half-made image", "rmi", "--force", image)
+
+    def proof_host(self, token: str) -> str:
+        return f"podman://{token}"
+
+    def enter(self, container: str) -> tuple[str, str]:
+        return f"podman exec -it {container} bash", f"podman rm --force {container}"
+
+    @cached_property
+    def _settings(self) -> Mapping[str, str]:
+        return podman_engine.environment(self._folder)
+
+    @cached_property
+    def _where(self) -> str:
+        return self._provider.locate()
+
+    def _podman(self, doing: str, *words: str, check: bool = True) -> process.Finished:
+        return process.run(["podman", *words], doing=doing, env=self._settings, check=check)

@@ -1,0 +1,113 @@
+"""Drive Packer: write its folder, validate, build, and read the manifest, never the log."""
+
+from __future__ import annotations
+
+import json
+import shlex
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovenbird import process
+from ovenbird.bake.template import IMAGE, Rendered
+from ovenbird.values.errors import BakeFailed
+
+PLUGINS_SINCE = (1, 7)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kitchen:
+    """The folder of one bake and what Packer is told about it."""
+
+    folder: Path
+    token: str
+    environment: Mapping[str, str]
+
+    @property
+    def build(self) -> Path:
+        return self.folder / "packer"
+
+    @property
+    def lent(self) -> Path:
+        return self.folder / "lent"
+
+    @property
+    def manifest(self) -> Path:
+        return self.folder / "manifest.json"
+
+    @property
+    def variables(self) -> list[str]:
+        """What is volatile comes as variables, so that the rendered text can be compared."""
+        said = {
+            "token": self.token,
+            "lent": str(self.lent),
+            "provision": shlex.join([sys.executable, "-m", "ovenbird.bake.provision"]),
+            "manifest": str(self.manifest),
+        }
+        return [word for name, value in said.items() for word in ("-var", f"{name}={value}")]
+
+
+def prepare(
+    kitchen: Kitchen, rendered: Rendered, *, plugins: str, version: tuple[int, ...]
+) -> None:
+    """Write what was rendered, and let Packer say whether it is valid."""
+    kitchen.build.mkdir()
+    (kitchen.build / IMAGE).write_text(rendered.text)
+    if version >= PLUGINS_SINCE:
+        (kitchen.build / "plugins.pkr.hcl").write_text(plugins)
+        process.run(
+            ["packer", "init", str(kitchen.build)],
+            doing="Installing Packer's plug-ins",
+            env=kitchen.environment,
+        )
+    said = process.run(
+        ["packer", "validate", *kitchen.variables, str(kitchen.build)],
+        doing="Validating the rendered template",
+        env=kitchen.environment,
+        check=False,
+    )
+    if said.code:
+        raise BakeFailed(
+            "Packer does not accept what packer/image.pkr.hcl.j2 renders.",
+            remedy="Correct the template; see the whole text with: invoke image.render FAMILY",
+            evidence=(said.stdout + said.stderr).strip(),
+        )
+
+
+def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> str:
+    """Run the build and return the artifact id that the manifest gives for our token.
+
+    With ``keep`` a failed build instance is left as it was when it failed.
+    """
+    code = process.stream(
+        [
+            "packer",
+            "build",
+            "-color=false",
+            f"-on-error={'abort' if keep else 'cleanup'}",
+            *kitchen.variables,
+            str(kitchen.build),
+        ],
+        doing="Building with Packer",
+        env={
+            **kitchen.environment,
+            "PACKER_CACHE_DIR": str(kitchen.folder / "cache"),
+            "CHECKPOINT_DISABLE": "1",
+        },
+        cwd=kitchen.folder,
+        line=line,
+    )
+    if code:
+        raise BakeFailed(
+            f"packer build ended with exit code {code}.",
+            remedy="Read the log, correct the role or playbook, and bake again; with --keep the "
+            "failed build instance stays for a look.",
+        )
+    for made in json.loads(kitchen.manifest.read_text())["builds"]:
+        if made["custom_data"]["token"] == kitchen.token:
+            return str(made["artifact_id"])
+    raise BakeFailed(
+        "Packer's manifest does not name this bake.",
+        remedy="Keep the manifest post-processor in packer/image.pkr.hcl.j2 as it is shipped.",
+    )

@@ -1,0 +1,175 @@
+"""Prove an image: boot two throw-away instances of it, look inside, and knock from outside.
+
+Two, because what must differ between instances (machine-id, keys, random seed) can only be seen
+on a pair. The checks are the project's own: ``tests/images/`` with pytest and testinfra.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import xml.etree.ElementTree as ElementTree
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from ovenbird import process
+from ovenbird.bake.oven import Oven
+from ovenbird.clock import Clock
+from ovenbird.fleet.health import Probe, probe_for
+from ovenbird.provider import Provider
+from ovenbird.values.errors import ProofFailed
+from ovenbird.values.family import Family
+from ovenbird.values.fleet import FleetKey, HealthCheck, LaunchData, Order
+from ovenbird.values.image import Artifact
+from ovenbird.values.instance import EngineState, Seen, Verdict
+
+ALWAYS = ("tests/images/test_hygiene.py", "tests/images/test_identity.py")
+BOOT_DEADLINE = 90.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proof:
+    """What was shown: how long the slower instance took to boot (s), and how many checks held."""
+
+    boot_seconds: float
+    checks: int
+
+
+def prove(
+    artifact: Artifact,
+    *,
+    family: Family,
+    project: Path,
+    folder: Path,
+    site: str,
+    provider: Provider,
+    oven: Oven,
+    clock: Clock,
+    environment: Mapping[str, str],
+) -> Proof:
+    """Boot, look, knock, and throw away. Raises `ProofFailed` with what was seen."""
+    key = FleetKey(site=site, env="prove", name=family.name)
+    launch = LaunchData(
+        config=json.dumps(dict(family.proof.config), sort_keys=True),
+        secrets=tuple((name, value.encode()) for name, value in family.proof.secrets),
+        hash="proof",
+    )
+    orders = [
+        Order(
+            token=f"{artifact.token}-proof{slot}",
+            fleet=key,
+            version=f"{family.name}/candidate",
+            artifact=artifact,
+            contract=family.contract,
+            launch=launch,
+            slot=slot,
+        )
+        for slot in (1, 2)
+    ]
+    with ExitStack() as undo:
+        begun = clock.now()
+        for order in orders:
+            undo.callback(provider.terminate, order.token, stop=family.contract.stop)
+            provider.launch(order)
+        smoke = family.proof.smoke or HealthCheck(kind="engine")
+        _await_boot(orders, probe_for(smoke, provider=provider), provider=provider, clock=clock)
+        booted = (clock.now() - begun).total_seconds()
+        checks = _look_inside(
+            [oven.proof_host(order.token) for order in orders],
+            family=family,
+            project=project,
+            report=folder / "proof.xml",
+            environment=environment,
+        )
+    return Proof(boot_seconds=booted, checks=checks)
+
+
+def _await_boot(orders: Sequence[Order], probe: Probe, *, provider: Provider, clock: Clock) -> None:
+    waiting = {order.token: "nothing was seen of it" for order in orders}
+    begun = clock.now()
+    while waiting and (clock.now() - begun).total_seconds() < BOOT_DEADLINE:
+        for seen in provider.instances(orders[0].fleet):
+            if seen.token in waiting:
+                waiting[seen.token] = detail = _boot_fault(seen, probe, clock)
+                if not detail:
+                    del waiting[seen.token]
+                elif seen.state is EngineState.EXITED:
+                    raise _not_booted(seen.token, detail, provider)
+        if waiting:
+            clock.sleep(0.2)
+    if waiting:
+        token, detail = next(iter(waiting.items()))
+        raise _not_booted(token, detail, provider)
+
+
+def _boot_fault(seen: Seen, probe: Probe, clock: Clock) -> str:
+    if seen.state is not EngineState.RUNNING:
+        return f"the engine says {seen.state}"
+    look = probe.look(seen, clock.now())
+    return "" if look.verdict is Verdict.PASS else look.detail
+
+
+def _not_booted(token: str, detail: str, provider: Provider) -> ProofFailed:
+    return ProofFailed(
+        f"An instance of the image did not come up within {BOOT_DEADLINE:g} s: {detail}.",
+        remedy="Correct the role; the lines above are the end of its console.",
+        evidence=provider.console(token, lines=12),
+    )
+
+
+def _look_inside(
+    hosts: Sequence[str],
+    *,
+    family: Family,
+    project: Path,
+    report: Path,
+    environment: Mapping[str, str],
+) -> int:
+    own = Path(f"tests/images/test_family_{family.name}.py")
+    tests = [*ALWAYS, *family.proof.tests]
+    if str(own) not in tests and (project / own).exists():
+        tests.append(str(own))
+    done = process.run(
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            *tests,
+            f"--first={hosts[0]}",
+            f"--second={hosts[1]}",
+            f"--family={family.name}",
+            f"--port={family.contract.port or 0}",
+            "--quiet",
+            "--no-header",
+            "--tb=short",
+            "-p",
+            "no:cacheprovider",
+            f"--junitxml={report}",
+        ],
+        doing=f"Looking inside two instances of {family.name}",
+        env=environment,
+        cwd=project,
+        check=False,
+    )
+    if done.code:
+        raise ProofFailed(
+            f"The image of {family.name} booted, and does not pass its proofs.",
+            remedy="Correct the role (or the check, in tests/images/), and bake again.",
+            evidence=_failures(report) or "\n".join(done.stdout.splitlines()[-10:]) + done.stderr,
+        )
+    suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
+    return int(suite.get("tests", 0)) - int(suite.get("skipped", 0))
+
+
+def _failures(report: Path) -> str:
+    """Name each check that failed, with the line that says why."""
+    if not report.exists():
+        return ""
+    told = []
+    for case in ElementTree.parse(report).getroot().iter("testcase"):
+        for bad in (*case.iter("failure"), *case.iter("error")):
+            why = (bad.get("message") or "").splitlines() or ["it raised"]
+            told.append(f"{case.get('name')}: {why[0][:160]}")
+    return "\n".join(told)

@@ -1,0 +1,78 @@
+"""The first tree of a base family, made from the distribution with mmdebstrap.
+
+The mirror that it is lent is taken out of the tree again before the tree is packed: what stands
+in a layer can be read for ever, whatever a later layer deletes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shlex
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from ovenbird import process
+from ovenbird.packages.sources import Source
+from ovenbird.values.family import Definition
+
+LENT_TRACES = (
+    'rm -rf "$1"/etc/apt/sources.list "$1"/etc/apt/sources.list.d/* '
+    '"$1"/etc/apt/apt.conf.d/99mmdebstrap "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/*.bin '
+    '"$1"/var/log/apt/* "$1"/var/log/dpkg.log '
+    '"$1"/var/log/bootstrap.log "$1"/var/log/alternatives.log'
+)
+IDENTITY = 'rm -f "$1"/etc/hostname "$1"/var/lib/dbus/machine-id; : > "$1"/etc/machine-id'
+
+
+def tree(
+    definition: Definition,
+    *,
+    sources: Sequence[Source],
+    options: Sequence[str],
+    packages: str,
+    cache: Path,
+) -> Path:
+    """Return a tar of the distribution as it is today, made once for a definition and a state.
+
+    Other trees in ``cache`` are removed: they are of days gone by.
+    """
+    made_of = json.dumps([asdict(definition), packages, LENT_TRACES, IDENTITY])
+    name = f"tree-{definition.suite}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.tar"
+    cache.mkdir(parents=True, exist_ok=True)
+    made = cache / name
+    if made.exists():
+        return made
+    draft = cache / f".{name}.{os.getpid()}"
+    sources_list = cache / f".sources.{os.getpid()}"
+    sources_list.write_text("".join(f"{source}\n" for source in sources))
+    try:
+        process.run(
+            [
+                "mmdebstrap",
+                "--quiet",
+                f"--variant={definition.variant}",
+                f"--include={','.join(definition.include)}",
+                *(f"--aptopt={option.rstrip(';')}" for option in options),
+                "--dpkgopt=force-unsafe-io",
+                '--customize-hook=rm -f "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
+                f"--customize-hook={LENT_TRACES}",
+                f"--customize-hook={IDENTITY}",
+                "--format=tar",
+                definition.suite,
+                str(draft),
+                str(sources_list),
+            ],
+            doing=f"Making the first tree of {definition.suite}",
+            scrub=[word for option in options for word in shlex.split(option.rstrip(";"))[1:]],
+        )
+        draft.replace(made)
+    finally:
+        draft.unlink(missing_ok=True)
+        sources_list.unlink(missing_ok=True)
+    for old in cache.glob(f"tree-{definition.suite}-*.tar"):
+        if old != made:
+            old.unlink()
+    return made

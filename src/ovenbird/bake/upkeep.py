@@ -1,0 +1,73 @@
+"""The order of a bakery: one bake of a family at a time, room on the disk, no leftovers."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+from filelock import FileLock, Timeout
+
+from ovenbird.bake import ledger
+from ovenbird.bake.bakery import Bakery
+from ovenbird.values.errors import Blocked
+from ovenbird.values.family import Family
+from ovenbird.values.image import StopPolicy
+
+ROOM = 1_500_000_000
+"""Bytes that must be free before a bake begins: a tree, an image of it, and some air."""
+
+AT_ONCE = StopPolicy(signal="SIGKILL", timeout=0)
+
+
+@contextmanager
+def alone(family: Family, bakery: Bakery) -> Iterator[None]:
+    """Let one bake of a family run at a time; the kernel frees the lock of a dead one."""
+    locks = bakery.site.folder / "locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"bake-{family.name}.lock")
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        bakery.console.step(f"Somebody else is baking {family.name}; waiting for them")
+        held = lock.acquire()
+    with held:
+        yield
+
+
+def clean_after_the_dead(bakery: Bakery) -> None:
+    """Remove what bakes created whose process is gone."""
+    for book in ledger.dead(bakery.bakes):
+        bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
+        clean(book, bakery)
+
+
+def clean(book: ledger.Ledger, bakery: Bakery) -> None:
+    """Remove all that a bake created and still owns; a kept one is left as it is."""
+    if book.kept:
+        return
+    for slot in (1, 2):
+        bakery.provider.terminate(f"{book.token}-proof{slot}", stop=AT_ONCE)
+    bakery.oven.clean(containers=book.containers, images=book.images)
+    book.close()
+
+
+def require_room(bakery: Bakery) -> None:
+    """Refuse (`Blocked`) to begin what the disk could not finish."""
+    if (free := bakery.oven.free()) < ROOM:
+        raise Blocked(
+            f"Only {free / 1e9:.1f} GB are free where {bakery.oven.name} keeps images; a bake "
+            f"needs {ROOM / 1e9:.1f} GB.",
+            remedy="Free some space there, and bake again.",
+        )
+
+
+def child_environment(book: ledger.Ledger, bakery: Bakery) -> Mapping[str, str]:
+    """Make the environment of every child of this bake: our shims first, and the ledger."""
+    shims = book.folder / "bin"
+    shims.mkdir()
+    return {
+        **bakery.oven.environment(shims),
+        "PATH": f"{shims}:{os.environ['PATH']}",
+        "OVENBIRD_BAKE_LEDGER": str(book.path),
+    }

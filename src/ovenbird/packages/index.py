@@ -1,0 +1,45 @@
+"""The state of the package sources on a day: a hash over their signed indexes.
+
+An image is its recipe and this state. It is read once before a bake and compared after: a
+source that moved in between makes a state of its own, which never equals another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from ovenbird.packages.sources import Source
+from ovenbird.values.errors import Blocked
+from ovenbird.values.family import BakeEnvironment
+
+
+def package_state(sources: Sequence[Source], environment: BakeEnvironment) -> str:
+    """Hash the ``InRelease`` of every source as it is now: 64 hex digits.
+
+    Raises `Blocked` where one cannot be reached. Without sources (an OCI base that brings its
+    own) the state is the hash of nothing.
+    """
+    import httpx
+
+    digest = hashlib.sha256()
+    proxy = environment.proxy or None
+    with httpx.Client(proxy=proxy, timeout=30, follow_redirects=True) as client:
+        for source in sorted(set(sources), key=str):
+            url = f"{source.uri.rstrip('/')}/dists/{source.suite}/InRelease"
+            try:
+                answer = client.get(url)
+                answer.raise_for_status()
+            except httpx.HTTPError as error:
+                raise Blocked(
+                    f"The package index of {source.suite} cannot be read: {type(error).__name__}.",
+                    remedy="See that the mirror in inventories/bake/environment.yml is reached "
+                    "from here, then bake again.",
+                ) from error
+            digest.update(hashlib.sha256(answer.content).digest())
+    return digest.hexdigest()
+
+
+def moved(before: str, after: str) -> str:
+    """Name the state of sources that changed while an image was made from them."""
+    return hashlib.sha256(f"{before} then {after}".encode()).hexdigest()

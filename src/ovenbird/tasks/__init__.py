@@ -1,0 +1,38 @@
+"""The command line: parse, call, print. No logic, and nobody imports it.
+
+Every task imports what it needs when it runs, so that ``invoke --list`` stays instant.
+"""
+
+from __future__ import annotations
+
+from invoke import Collection, Program
+
+from ovenbird import __version__
+from ovenbird.tasks import bake, image
+
+
+def make_namespace() -> Collection:
+    """Collect all verbs: daily ones on top, the rest in namespaces."""
+    top = Collection(bake.bake)
+    top.add_collection(
+        Collection(
+            "image",
+            image.list_,
+            image.show,
+            image.explain,
+            image.render,
+            image.promote,
+            image.deprecate,
+            image.revoke,
+            image.restore,
+        )
+    )
+    return top
+
+
+namespace = make_namespace()
+
+
+def main() -> None:
+    """Run as ``ovenbird``, which is ``invoke`` with our name and no tasks.py."""
+    Program(name="ovenbird", namespace=namespace, version=__version__).run()

@@ -1,0 +1,55 @@
+"""bake, prove, and what explains them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ovenbird.console import Console
+from ovenbird.tasks.verb import verb
+
+
+@verb(
+    positional=["family"],
+    help={
+        "family": "A family of packer/images.yml; ancestors that are not baked yet come first.",
+        "on": "The engine to bake on.",
+        "force": "Bake although nothing that goes into the image has changed.",
+        "refresh": "Bake the same recipe again if the packages in its sources moved.",
+        "keep": "Leave a failed build instance for a look, and say how to enter it.",
+        "verbose": "Show Ansible's own output.",
+        "because": "Why; kept in the image's provenance.",
+        "json": "Print one JSON document about the image on stdout.",
+    },
+)
+def bake(
+    _: Any,
+    family: str,
+    on: str = "podman",
+    force: bool = False,
+    refresh: bool = False,
+    keep: bool = False,
+    verbose: bool = False,
+    because: str = "",
+    json: bool = False,
+) -> None:
+    """Bake a golden image: render, provision, seal, prove, register."""
+    from ovenbird import assembly
+    from ovenbird.bake import bake as bake_image
+    from ovenbird.bake.bakery import Wish
+    from ovenbird.state.site import open_site
+    from ovenbird.tasks.documents import image_document
+
+    console = Console()
+    project = assembly.project_folder(Path.cwd())
+    bakery = assembly.bakery(project, open_site(), console, on=on)
+    wish = Wish(force=force, refresh=refresh, keep=keep, verbose=verbose, because=because)
+    result = bake_image(family, bakery, wish)
+    if json:
+        told = {"baked": result.fresh, "because": result.because}
+        console.document({**told, "image": image_document(result.version)})
+    elif result.fresh:
+        console.result(str(result.version))
+    else:
+        console.step(f"{result.version} is that image already: {result.because}.")
+        console.result(str(result.version))

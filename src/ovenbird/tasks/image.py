@@ -1,0 +1,176 @@
+"""The namespace ``image.*``: what there is, what it is called, and what may run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ovenbird.console import Console
+from ovenbird.tasks.verb import verb
+
+
+def _catalog() -> Any:
+    from ovenbird.catalog import Catalog
+    from ovenbird.state.site import open_site
+
+    return Catalog(open_site().database)
+
+
+@verb(
+    name="list",
+    help={"family": "Only this family.", "json": "Print one JSON document on stdout."},
+)
+def list_(_: Any, family: str = "", json: bool = False) -> None:
+    """List the images of this site, newest first."""
+    from ovenbird.tasks.documents import image_document
+
+    console = Console()
+    versions = _catalog().versions(family)
+    if json:
+        console.document({"images": [image_document(version) for version in versions]})
+        return
+    if not versions:
+        console.note("No image has been baked here yet. Bake one: invoke bake FAMILY")
+        return
+    console.table(
+        ["image", "state", "channels", "parent", "on", "baked", "fingerprint"],
+        [
+            [
+                str(v),
+                str(v.state),
+                ", ".join(v.channels),
+                v.parent or "",
+                ", ".join(a.provider for a in v.artifacts),
+                f"{v.baked_at.astimezone():%Y-%m-%d %H:%M}",
+                v.fingerprint[:8],
+            ]
+            for v in versions
+        ],
+    )
+
+
+@verb(
+    positional=["image"],
+    help={"image": "web/2 or web@stable.", "json": "Print one JSON document on stdout."},
+)
+def show(_: Any, image: str, json: bool = False) -> None:
+    """Show one image: what it is made of, who made it, and where it is."""
+    from ovenbird.tasks.documents import image_document
+    from ovenbird.values.image import ImageRef
+
+    console = Console()
+    document = image_document(_catalog().resolve(ImageRef.parse(image)))
+    if json:
+        console.document(document)
+        return
+    for name, value in document.items():
+        console.result(f"{name:>14}  {value}")
+
+
+@verb(positional=["family"], help={"family": "A family of packer/images.yml."})
+def explain(_: Any, family: str) -> None:
+    """Say which input of a family changed since which image, and so whether a bake is due."""
+    from ovenbird import assembly
+    from ovenbird.bake.known import explained
+    from ovenbird.state.site import open_site
+
+    console = Console()
+    bakery = assembly.bakery(assembly.project_folder(Path.cwd()), open_site(), console)
+    console.result(explained(family, bakery))
+
+
+@verb(
+    positional=["family"],
+    help={"family": "A family of packer/images.yml.", "on": "The engine to render for."},
+)
+def render(_: Any, family: str, on: str = "podman") -> None:
+    """Print what Packer would be given for a family."""
+    from ovenbird import assembly
+    from ovenbird.bake.known import parent_of
+    from ovenbird.bake.template import check
+    from ovenbird.bake.template import render as render_template
+    from ovenbird.state.site import open_site
+
+    console = Console()
+    project = assembly.project_folder(Path.cwd())
+    bakery = assembly.bakery(project, open_site(), console, on=on)
+    parent = parent_of(family, bakery)
+    artifact = parent.artifact(on) if parent else None
+    rendered = render_template(
+        bakery.families[family],
+        project=project,
+        provider=on,
+        parent_artifact=artifact.id if artifact else "the first tree",
+    )
+    console.result(rendered.text)
+    check(rendered, project=project)
+
+
+@verb(
+    positional=["image", "channel"],
+    help={
+        "image": "The version, web/2, or a channel to copy, web@candidate.",
+        "channel": "The channel to move, for example stable.",
+        "because": "Why; kept in the history.",
+    },
+)
+def promote(_: Any, image: str, channel: str, because: str = "") -> None:
+    """Point a channel at an image."""
+    from ovenbird.clock import SystemClock
+    from ovenbird.state.history import whoami
+    from ovenbird.values.errors import ConfigurationError
+    from ovenbird.values.image import NAME, ImageRef
+
+    if not NAME.fullmatch(channel):
+        raise ConfigurationError.of(
+            f"{channel!r} is no name for a channel.",
+            remedy="Use lower-case letters, digits and hyphens, beginning with a letter.",
+        )
+    version = _catalog().promote(
+        ImageRef.parse(image),
+        channel,
+        by=whoami(),
+        because=because,
+        at=SystemClock().now(),
+    )
+    Console().step(f"{version.family}@{channel} is {version} now")
+
+
+def _judge(image: str, state: str, because: str) -> None:
+    from ovenbird.clock import SystemClock
+    from ovenbird.state.history import whoami
+    from ovenbird.values.image import ImageRef, ImageState
+
+    judged = _catalog().judge(
+        ImageRef.parse(image),
+        ImageState(state),
+        by=whoami(),
+        because=because,
+        at=SystemClock().now(),
+    )
+    console = Console()
+    for version in judged:
+        console.step(f"{version} is {version.state}: {version.state_because or 'as before'}")
+        if state == "revoked" and version.channels:
+            console.note(
+                f"  Its channels still point at it: {', '.join(version.channels)}. Move them "
+                f"with: invoke image.promote {version.family}/NUMBER CHANNEL"
+            )
+
+
+@verb(positional=["image"], help={"image": "web/2 or web@stable.", "because": "Why. Required."})
+def revoke(_: Any, image: str, because: str) -> None:
+    """Never launch an image again, nor what was baked on it. No channel moves."""
+    _judge(image, "revoked", because)
+
+
+@verb(positional=["image"], help={"image": "web/2 or web@stable.", "because": "Why. Required."})
+def deprecate(_: Any, image: str, because: str) -> None:
+    """Warn about an image; it still launches."""
+    _judge(image, "deprecated", because)
+
+
+@verb(positional=["image"], help={"image": "web/2.", "because": "Why. Required."})
+def restore(_: Any, image: str, because: str) -> None:
+    """Take a revocation or deprecation of one image back; its descendants keep theirs."""
+    _judge(image, "active", because)
