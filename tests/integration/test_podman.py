@@ -10,6 +10,7 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.contract.conftest import podman_folder, small_artifact  # noqa: F401
 
 from ovenbird import process
 from ovenbird.provider import podman_engine
@@ -18,7 +19,6 @@ from ovenbird.values.errors import Blocked, OvenbirdError
 from ovenbird.values.fleet import FleetKey, LaunchData, Order, Resources
 from ovenbird.values.image import Artifact, Contract, StopPolicy
 from ovenbird.values.instance import EngineState
-from tests.contract.conftest import podman_folder, small_artifact  # noqa: F401
 
 SECRET = "hush-in-an-integration-test"
 
