@@ -241,7 +241,7 @@ def _registrations(fleet: _Fleet, gone: Collection[str]) -> Iterator[Register]:
 def _launches(fleet: _Fleet) -> Iterator[Launch]:
     ceiling, present = fleet.bounds.ceiling, len(fleet.present)
     for n in range(present, min(present + fleet.missing, ceiling)):
-        numbers = f"{n} instances, ceiling {ceiling}"
+        numbers = f"{n} {'instance' if n == 1 else 'instances'}, ceiling {ceiling}"
         if fleet.untried and not fleet.proven:
             numbers = f"untried in this fleet: one canary first; {numbers}"
         yield Launch(numbers)
