@@ -54,6 +54,8 @@ def survey(project: Path, *, with_files: bool) -> Survey:
             faults += _entry_faults(entry, document=document, name=name)
             if with_files:
                 faults += _file_faults(entry, project, document=document, name=name)
+        elif with_files:
+            faults += _playbook_faults(value, project)
     origins = {name: (entry.parent, entry.origin is not None) for name, entry in entries.items()}
     faults += lineage_faults(origins, known=written.keys(), document=document)
     own = {name: (entry.parent, entry.sources) for name, entry in entries.items()}
@@ -135,6 +137,14 @@ def _file_faults(
             problem = f"{called}: there is no test file {test}."
             remedy = _files(project, "tests/images/test_*.py", "Test files here")
             yield document.fault((*loc, "prove", "tests", number), problem, remedy)
+
+
+def _playbook_faults(value: object, project: Path) -> tuple[Fault, ...]:
+    """What is wrong in the playbook of an entry that is broken elsewhere, if it names one."""
+    playbook = value.get("playbook") if isinstance(value, dict) else None
+    if isinstance(playbook, str) and (project / playbook).is_file():
+        return reach(project, playbook)[1]
+    return ()
 
 
 def _files(project: Path, pattern: str, what: str) -> str:

@@ -29,7 +29,9 @@ NAMES = "letters, digits, _ . and -, beginning with a letter or _"
 class Entry(BaseModel):
     """A mapping of a configuration file: nothing unknown in it, and nothing converted."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, hide_input_in_errors=True)
+    model_config = ConfigDict(
+        extra="forbid", strict=True, frozen=True, hide_input_in_errors=True, defer_build=True
+    )
 
 
 EntryT = TypeVar("EntryT", bound=Entry)

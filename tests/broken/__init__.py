@@ -1,0 +1,16 @@
+"""Every kind of broken configuration, as a table. A new kind is a new row."""
+
+from __future__ import annotations
+
+from tests.broken.files import BAKE_KINDS, FILE_KINDS
+from tests.broken.fleets import FLEET_KINDS
+from tests.broken.images import IMAGE_KINDS, PLAYBOOK_KINDS
+from tests.broken.mutation import Kind
+
+KINDS: tuple[Kind, ...] = (
+    *FILE_KINDS,
+    *IMAGE_KINDS,
+    *PLAYBOOK_KINDS,
+    *FLEET_KINDS,
+    *BAKE_KINDS,
+)

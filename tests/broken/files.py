@@ -1,0 +1,147 @@
+"""Files that cannot be read at all, and what a bake is given."""
+
+from __future__ import annotations
+
+from tests.broken.mutation import DEV, IMAGES, Kind, all_of, fleet, remove, write
+
+FILE_KINDS = (
+    Kind(
+        name="images.yml is missing",
+        breaks=remove(IMAGES),
+        file=IMAGES,
+        line="",
+        says="There is no file packer/images.yml",
+        allowed="create the file",
+    ),
+    Kind(
+        name="images.yml is empty",
+        breaks=write(IMAGES, "# nothing yet\n"),
+        file=IMAGES,
+        line="",
+        says="It is empty",
+        allowed="families: {NAME",
+    ),
+    Kind(
+        name="images.yml is a folder",
+        breaks=all_of(remove(IMAGES), write(f"{IMAGES}/x", "")),
+        file=IMAGES,
+        line="",
+        says="cannot be read: Is a directory",
+        allowed="a regular file",
+    ),
+    Kind(
+        name="fleets.yml is empty",
+        breaks=write(DEV, ""),
+        file=DEV,
+        line="",
+        says="It is empty",
+        allowed="fleets: {NAME",
+    ),
+    Kind(
+        name="fleets.yml holds a list",
+        breaks=write(DEV, "- web\n- shop\n"),
+        file=DEV,
+        line="- web",
+        says="a list, not a mapping",
+        allowed="fleets: {NAME",
+    ),
+    Kind(
+        name="not UTF-8",
+        breaks=write(DEV, b"fleets:\n  # gr\xfc\xdfe\n  web: {}\n"),
+        file=DEV,
+        line="# gr",
+        says="0xfc is not UTF-8",
+        allowed="iconv",
+    ),
+    Kind(
+        name="an environment named BAD",
+        breaks=write("inventories/BAD/fleets.yml", "fleets: {}\n"),
+        file="inventories/BAD/fleets.yml",
+        line="",
+        says="'BAD' cannot be the name of an environment",
+        allowed="small letters, digits and -",
+    ),
+    fleet(
+        "a tab indents",
+        "    size: 3",
+        "\tsize: 3",
+        line="\tsize: 3",
+        says="A tab indents this line",
+        allowed="spaces only",
+    ),
+    fleet(
+        "a bracket is never closed",
+        "    size: 3",
+        "    size: [3",
+        line="provider: podman",
+        says="It is not YAML",
+        allowed="indentation and the quotes",
+    ),
+    fleet(
+        "a key stands twice",
+        "    size: 3\n",
+        "    size: 3\n    stage: 1\n    size: 4\n",
+        line="    size: 4",
+        says="The key 'size' is there twice",
+        allowed="keep one of the two",
+    ),
+    fleet(
+        "an alias without anchor",
+        "    size: 3",
+        "    size: *three",
+        line="*three",
+        says="undefined alias",
+        allowed="needs its anchor (&name)",
+    ),
+    fleet(
+        "a control character",
+        "hello from dev",
+        "hello\x07",
+        line="hello\x07",
+        says="a control character",
+        allowed="Remove the character",
+    ),
+    fleet(
+        "a misspelt top-level key",
+        "fleets:\n",
+        "fleet:\n",
+        line="fleet:",
+        says="There is no key fleet here. Did you mean fleets?",
+        allowed="fleets",
+    ),
+)
+
+BAKE_KINDS = (
+    Kind(
+        name="a bake lent something unknown",
+        breaks=write("inventories/bake/environment.yml", "miror: host\n"),
+        file="inventories/bake/environment.yml",
+        line="miror",
+        says="there is no key miror. Did you mean mirror?",
+        allowed="mirror, proxy, secrets",
+    ),
+    Kind(
+        name="a bake's secret that stands in the file",
+        breaks=write("inventories/bake/environment.yml", "secrets:\n  key: hunter2\n"),
+        file="inventories/bake/environment.yml",
+        line="key: hunter2",
+        says="secrets.key is not a reference",
+        allowed="file:PATH",
+    ),
+    Kind(
+        name="a variable that is a date",
+        breaks=write("inventories/bake/variables.yml", "a: 1\nreleased: 2026-11-22\n"),
+        file="inventories/bake/variables.yml",
+        line="released:",
+        says="the variable released is a date",
+        allowed="quotes",
+    ),
+    Kind(
+        name="a variable's name",
+        breaks=write("inventories/bake/variables.yml", "web-title: x\n"),
+        file="inventories/bake/variables.yml",
+        line="web-title:",
+        says="'web-title' cannot be the name of a variable",
+        allowed="letters, digits and _",
+    ),
+)

@@ -1,0 +1,202 @@
+"""``packer/images.yml`` and the playbooks and roles that it reaches."""
+
+from __future__ import annotations
+
+from tests.broken.mutation import Kind, image, playbook, write
+
+IMAGE_KINDS = (
+    image(
+        "an unknown key of a family",
+        "playbook: playbooks/web.yml",
+        "playbok: playbooks/web.yml\n    playbook: playbooks/web.yml",
+        line="playbok:",
+        says="there is no key playbok. Did you mean playbook?",
+        allowed="from, launch, parent, playbook, prove, sources, variables",
+    ),
+    image(
+        "an unknown key deep inside",
+        "config: [greeting]",
+        "config: [greeting]\n        secret: [token]",
+        line="secret: [token]",
+        says="no key launch.needs.secret. Did you mean secrets?",
+        allowed="config, secrets",
+    ),
+    image(
+        "no playbook",
+        "    playbook: playbooks/base.yml\n",
+        "",
+        line="  base:",
+        says="family base: playbook is missing",
+        allowed="such as playbooks/web.yml",
+    ),
+    image(
+        "a playbook that does not exist",
+        "playbooks/web.yml",
+        "playbooks/wbe.yml",
+        line="playbooks/wbe.yml",
+        says="there is no playbook playbooks/wbe.yml",
+        allowed="playbooks/web.yml",
+    ),
+    image(
+        "a playbook outside its folder",
+        "playbooks/web.yml",
+        "../web.yml",
+        line="../web.yml",
+        says="playbook cannot be '../web.yml'",
+        allowed="a file of the folder playbooks",
+    ),
+    image(
+        "a parent that does not exist",
+        "parent: base",
+        "parent: bsae",
+        line="parent: bsae",
+        says="there is no family 'bsae' to be its parent. Did you mean base?",
+        allowed="Families: base",
+    ),
+    image(
+        "parents in a circle",
+        "families:\n",
+        "families:\n"
+        "  a: {parent: b, playbook: playbooks/base.yml}\n"
+        "  b: {parent: c, playbook: playbooks/base.yml}\n"
+        "  c: {parent: a, playbook: playbooks/base.yml}\n",
+        line="  a: {parent: b",
+        says="a → b → c → a",
+        allowed="from: instead of parent:",
+    ),
+    image(
+        "a parent and a from",
+        "    parent: base\n",
+        "    parent: base\n    from: {oci: debian:12}\n",
+        line="    parent: base",
+        says="has a parent and a from",
+        allowed="Keep parent to build on a family, or from",
+    ),
+    image(
+        "neither parent nor from",
+        "    parent: base\n",
+        "",
+        line="  web:",
+        says="does not say what it is made from",
+        allowed="parent: FAMILY, or from:",
+    ),
+    image(
+        "two origins",
+        "      mmdebstrap:\n",
+        "      oci: debian:12\n      mmdebstrap:\n",
+        line="    from:",
+        says="from names one origin, and here are two",
+        allowed="mmdebstrap: {suite: …} and oci: REFERENCE",
+    ),
+    image(
+        "credentials in a source",
+        "deb http://deb.debian.org/debian bookworm main",
+        "deb http://me:hunter2@deb.example.org/debian bookworm main",
+        line="me:hunter2@",
+        says="sources[0] has credentials in its URL",
+        allowed="inventories/bake/environment.yml",
+    ),
+    image(
+        "credentials in a variable",
+        "web_title: Ovenbird",
+        "web_title: https://me:hunter2@example.org/",
+        line="me:hunter2@",
+        says="the variable web_title has credentials",
+        allowed="inventories/bake/environment.yml",
+    ),
+    image(
+        "a source that is none",
+        "deb http://deb.debian.org/debian bookworm main",
+        "http://deb.debian.org/debian",
+        line="- http://deb.debian.org/debian",
+        says="is not an apt source",
+        allowed="One-line style: deb http",
+    ),
+    image(
+        "a port beyond the last",
+        "port: 80",
+        "port: 80800",
+        line="port: 80800",
+        says="launch.port is out of range: 80800",
+        allowed="from 1 to 65535",
+    ),
+    image(
+        "a signal that does not exist",
+        "SIGRTMIN+3",
+        "SIGNOPE",
+        line="SIGNOPE",
+        says="launch.stop.signal does not name a signal",
+        allowed="SIGTERM",
+    ),
+    image(
+        "a need without a test value",
+        "config: [greeting]",
+        "config:\n          - greeting\n          - colour",
+        line="- colour",
+        says="family web needs colour, and prove has no test value for it",
+        allowed="prove: {config: {colour: TEXT}}",
+    ),
+    image(
+        "a test file that does not exist",
+        "tests: [tests/images/test_family_web.py]",
+        "tests: [tests/images/test_family_wbe.py]",
+        line="test_family_wbe.py",
+        says="there is no test file tests/images/test_family_wbe.py",
+        allowed="tests/images/test_family_web.py",
+    ),
+    image(
+        "a family that YAML reads as something else",
+        "    parent: base\n",
+        "    parent: 12\n",
+        line="parent: 12",
+        says="parent must be text, not a whole number",
+        allowed="quotes",
+    ),
+)
+
+PLAYBOOK_KINDS = (
+    playbook(
+        "a role that does not exist",
+        "- hosts: bake\n  roles:\n    - role: wbe\n",
+        line="role: wbe",
+        says="There is no role 'wbe' in the folder roles. Did you mean web?",
+        allowed="Roles here: base",
+    ),
+    playbook(
+        "an included role that does not exist",
+        "- hosts: bake\n  tasks:\n    - block:\n        - ansible.builtin.include_role:\n"
+        "            name: tls\n",
+        line="name: tls",
+        says="There is no role 'tls'",
+        allowed="Roles here: base",
+    ),
+    playbook(
+        "a role whose name is a template",
+        "- hosts: bake\n  tasks:\n    - import_role: name={{ which }}\n",
+        line="import_role",
+        says="cannot be followed: its name is a template",
+        allowed="choose with when:",
+    ),
+    playbook(
+        "a playbook that imports another",
+        "- hosts: bake\n  roles: [web]\n- import_playbook: base.yml\n",
+        line="import_playbook",
+        says="import_playbook beside a playbook is no part of the recipe",
+        allowed="into a role",
+    ),
+    playbook(
+        "a playbook that is no list",
+        "hosts: bake\n",
+        line="hosts: bake",
+        says="A playbook is a list of plays",
+        allowed="{hosts: bake, roles: [NAME]}",
+    ),
+    Kind(
+        name="a dependency that does not exist",
+        breaks=write("roles/web/meta/main.yml", "---\ndependencies:\n  - role: tls\n"),
+        file="roles/web/meta/main.yml",
+        line="role: tls",
+        says="There is no role 'tls'",
+        allowed="Roles here: base",
+    ),
+)
