@@ -204,6 +204,7 @@ def _provision(
 ) -> str:
     """Let Packer start the build instance and Ansible provision and seal it."""
     job = {
+        "host": ledger.TARGET,
         "project": str(bakery.project),
         "playbook": family.playbook,
         "seal": SEAL,
@@ -213,9 +214,9 @@ def _provision(
             "ovenbird_family": family.name,
             "ovenbird_sources": list(family.sources),
         },
-        "into": list(bakery.oven.into("BUILD", lent=kitchen.lent)),
     }
     (kitchen.folder / "job.json").write_text(json.dumps(job))
+    book.into = list(bakery.oven.into(kitchen.token, lent=kitchen.lent))
     book.intend(container=kitchen.token)
     bakery.console.step(f"Provisioning with {family.playbook}, then sealing")
     with Watch(bakery.console, log=log, verbose=wish.verbose) as watch:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ovenbird import process
+from ovenbird.bake import provision
 from ovenbird.bake.template import IMAGE, Rendered
 from ovenbird.values.errors import BakeFailed
 
@@ -42,7 +43,7 @@ class Kitchen:
         said = {
             "token": self.token,
             "lent": str(self.lent),
-            "provision": shlex.join([sys.executable, "-m", "ovenbird.bake.provision"]),
+            "provision": shlex.join([sys.executable, "-P", provision.__file__]),
             "manifest": str(self.manifest),
         }
         return [word for name, value in said.items() for word in ("-var", f"{name}={value}")]

@@ -1,9 +1,9 @@
 """The Ansible part of a bake, started by Packer inside the living bake and nowhere else.
 
-``python -m ovenbird.bake.provision`` reads the ledger that the bake wrote, completes it with the
-way into the build instance, and drives ansible-runner. Progress goes to stdout, one line an
-event, marked so that the bake can tell it from Packer's own words. This is the only importer of
-ansible_runner.
+Run as a file, it reads the job that the bake laid beside its ledger, and drives ansible-runner.
+Progress goes to stdout, one line an event, marked so that the bake can tell it from Packer's own
+words. It imports nothing else of Ovenbird, since every import is time in every bake; and it is
+the only importer of ansible_runner.
 """
 
 from __future__ import annotations
@@ -13,24 +13,21 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import quote
+from shlex import join
 from typing import Any, TypedDict
-
-from ovenbird.bake import ledger
 
 MARK = "::ovenbird:: "
 GUARD = Path(__file__).parent / "guard"
 
 
 class Job(TypedDict):
-    """What the bake wrote beside its ledger: ``job.json``. ``into`` has ``BUILD`` as a place for
-    the engine's name of the build instance, which only Packer knows."""
+    """What the bake wrote beside its ledger: ``job.json``. ``host`` is the one host there is."""
 
+    host: str
     project: str
     playbook: str
     seal: str
     variables: dict[str, object]
-    into: list[str]
 
 
 class Progress(TypedDict):
@@ -44,25 +41,22 @@ class Progress(TypedDict):
 
 def main() -> int:
     """Run the playbook and the seal on the build instance; return Ansible's exit code."""
-    bake = ledger.read(Path(os.environ["OVENBIRD_BAKE_LEDGER"]))
-    job: Job = json.loads((bake.folder / "job.json").read_text())
-    build = os.environ["OVENBIRD_BUILD_ID"]
-    bake.into = [build if word == "BUILD" else word for word in job["into"]]
-    bake.write()
-    return _play(bake, job)
+    folder = Path(os.environ["OVENBIRD_BAKE_LEDGER"]).parent
+    job: Job = json.loads((folder / "job.json").read_text())
+    return _play(folder, job)
 
 
-def _play(bake: ledger.Ledger, job: Job) -> int:
+def _play(folder: Path, job: Job) -> int:
     import ansible_runner
 
-    room = bake.folder / "runner"
-    (room / "env").mkdir(parents=True, mode=0o700)
     variables = {
         **job["variables"],
         "ansible_connection": "build",
         "ansible_python_interpreter": "/usr/bin/python3",
     }
-    (room / "env" / "extravars").write_text(json.dumps(variables))
+    (folder / "variables.json").write_text(json.dumps(variables))
+    (folder / "hosts.yml").write_text(json.dumps({"bake": {"hosts": {job["host"]: {}}}}))
+    first = str(Path(job["project"]) / job["playbook"])
     ok = changed = 0
 
     def told(event: dict[str, Any]) -> bool:
@@ -76,12 +70,13 @@ def _play(bake: ledger.Ledger, job: Job) -> int:
         print(MARK + json.dumps(line), flush=True)
         return False  # ansible-runner would keep the event in a file otherwise
 
+    (folder / "runner").mkdir(mode=0o700)
     result = ansible_runner.run(
-        private_data_dir=str(room),
-        cmdline=quote(str(Path(job["project"]) / job["playbook"])),
+        private_data_dir=str(folder / "runner"),
+        # Both playbooks in one run, which saves a start of Ansible: the runner appends the last.
+        cmdline=join(["-i", f"{folder}/hosts.yml", "-e", f"@{folder}/variables.json", first]),
         playbook=str(Path(job["project"]) / job["seal"]),
-        inventory={"bake": {"hosts": {ledger.TARGET: {}}}},
-        envvars=_environment(bake.folder, Path(job["project"])),
+        envvars=_environment(folder, Path(job["project"])),
         event_handler=told,
         quiet=True,
     )

@@ -46,7 +46,7 @@ def tree(
     if made.exists():
         return made
     draft = cache / f".{name}.{os.getpid()}"
-    sources_list = cache / f".sources.{os.getpid()}"
+    sources_list = cache / f"sources-{os.getpid()}.list"
     sources_list.write_text("".join(f"{source}\n" for source in sources))
     try:
         process.run(
@@ -66,7 +66,12 @@ def tree(
                 str(sources_list),
             ],
             doing=f"Making the first tree of {definition.suite}",
-            scrub=[word for option in options for word in shlex.split(option.rstrip(";"))[1:]],
+            scrub=[
+                word
+                for option in options
+                for word in shlex.split(option.rstrip(";"))
+                if "@" in word
+            ],
         )
         draft.replace(made)
     finally:

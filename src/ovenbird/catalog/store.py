@@ -70,7 +70,8 @@ def provenance_of(data: dict[str, Any]) -> Provenance:
 
 def artifact_row(artifact: Artifact, version_id: int) -> dict[str, Any]:
     row = asdict(artifact)
-    return {**row, "artifact": row.pop("id"), "version_id": version_id}
+    held = row.pop("id")
+    return {**row, "artifact": held, "version_id": version_id}
 
 
 def _artifact(row: Row[Any]) -> Artifact:
