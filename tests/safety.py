@@ -13,7 +13,7 @@ from random import Random
 from types import ModuleType
 
 from hypothesis import strategies as st
-from tests.builders import a_goal, an_instance, ready_unlisted, serving, with_health
+from tests.builders import a_goal, an_instance, instances, ready_unlisted, serving, with_health
 
 from ovenbird.values.instance import Goal, Health, Instance
 from ovenbird.values.limits import Bounds
@@ -87,6 +87,11 @@ def dark_worlds(draw: st.DrawFn) -> World:
         an_instance(i.slot, i.version, Health.UNKNOWN, leaving=i.leaving) for i in world.fleet
     ]
     return replace(world, fleet=tuple(unknown))
+
+
+def healthy_worlds() -> st.SearchStrategy[World]:
+    """A full fleet of the old image, all of it serving."""
+    return limits().map(lambda b: World(bounds=b, fleet=tuple(instances(b.size))))
 
 
 def decide(planner: ModuleType, world: World) -> object:

@@ -15,7 +15,7 @@ from types import ModuleType
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.safety import SEEN, World, dark_worlds, decide, travel, worlds
+from tests.safety import SEEN, World, dark_worlds, decide, healthy_worlds, travel, worlds
 
 from ovenbird.rollout import bucket, plan
 from ovenbird.values.instance import Health
@@ -140,10 +140,12 @@ def test_without_a_fault_nothing_is_caught() -> None:
 
 def _hold_against_everything(planner: ModuleType) -> None:
     @settings(phases=[Phase.generate], max_examples=150)
-    @given(worlds(), dark_worlds(), worlds(kinds=SEEN), st.integers(0, 2**32))
-    def check(world: World, dark: World, seen: World, seed: int) -> None:
+    @given(worlds(), dark_worlds(), healthy_worlds(), worlds(kinds=SEEN), st.integers(0, 2**32))
+    def check(world: World, dark: World, healthy: World, seen: World, seed: int) -> None:
         decide(planner, world)
         decide(planner, dark)
+        _, end, _ = travel(planner, healthy, chance=Random(seed))
+        assert isinstance(end, planner.Done), "stopped before it arrived"
         _, end, _ = travel(planner, seen, chance=Random(seed))
         assert isinstance(end, planner.Done | planner.Failed), "stopped before it arrived"
         travel(planner, seen, outcome=Health.FAILED, chance=Random(seed))

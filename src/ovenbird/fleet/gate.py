@@ -38,9 +38,10 @@ def judge(
     if not streak:
         return Waiting(_not_passing(own, launched_at, now))
     lasted = now - streak[-1].at
-    passes = f"{len(streak)} of {health.passes} passes in a row"
+    enough = len(streak) >= health.passes
+    passes = f"{len(streak)}{'' if enough else f' of {health.passes}'} passes in a row"
     held = f"healthy for {seconds(lasted)} of {health.min_healthy_time:g} s"
-    if len(streak) < health.passes or lasted < timedelta(seconds=health.min_healthy_time):
+    if not enough or lasted < timedelta(seconds=health.min_healthy_time):
         return Waiting(f"{passes}, {held}")
     return Accepted(f"{len(streak)} passes in a row, healthy for {seconds(lasted)}")
 
