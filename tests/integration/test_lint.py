@@ -15,8 +15,8 @@ BIN = Path(sys.executable).parent
 SCRIPTS = ("bootstrap", ".ci/run")
 
 
-def complaints(tool: str, *words: str) -> str:
-    """Run a tool of this Python's environment over the project; return what it dislikes."""
+def accepts(tool: str, *words: str) -> bool:
+    """Run a tool of this Python's environment over the project; fail with all that it says."""
     done = subprocess.run(
         [BIN / tool, *words],
         cwd=PROJECT,
@@ -27,40 +27,42 @@ def complaints(tool: str, *words: str) -> str:
         text=True,
         check=False,
     )
-    return done.stdout if done.returncode else ""
+    if done.returncode:
+        pytest.fail(f"{tool} {' '.join(words)}\n{done.stdout}", pytrace=False)
+    return True
 
 
 def test_ruff_has_nothing_to_say() -> None:
-    assert not complaints("ruff", "check", "--no-fix", ".")
+    assert accepts("ruff", "check", "--no-fix", ".")
 
 
 def test_every_python_file_is_formatted() -> None:
-    assert not complaints("ruff", "format", "--check", ".")
+    assert accepts("ruff", "format", "--check", ".")
 
 
 def test_mypy_believes_every_type_in_the_sources() -> None:
-    assert not complaints("mypy")
+    assert accepts("mypy")
 
 
 def test_mypy_believes_every_type_in_the_tests() -> None:
-    assert not complaints("mypy", "tests")
+    assert accepts("mypy", "tests")
 
 
 def test_every_import_goes_down_the_floors_of_the_house() -> None:
-    assert not complaints("lint-imports", "--no-cache")
+    assert accepts("lint-imports", "--no-cache")
 
 
 def test_ansible_lint_accepts_the_playbooks_and_roles_offline() -> None:
-    assert not complaints("ansible-lint", "--offline", "--profile", "production", "-q")
+    assert accepts("ansible-lint", "--offline", "--profile", "production", "-q")
 
 
 def test_every_yaml_file_is_tidy() -> None:
-    assert not complaints("yamllint", "--strict", ".")
+    assert accepts("yamllint", "--strict", ".")
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
 def test_shellcheck_accepts(script: str) -> None:
-    assert not complaints("shellcheck", script)
+    assert accepts("shellcheck", script)
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
