@@ -150,6 +150,22 @@ FLEET_KINDS = (
         allowed="HOST:PORT",
     ),
     fleet(
+        "a folder of nobody's HAProxy",
+        "        drain_timeout: 30s",
+        "        folder: /etc/haproxy/ovenbird",
+        line="        folder:",
+        says="folder belongs to an HAProxy that you run, and no socket names one",
+        allowed="Add socket: PATH",
+    ),
+    fleet(
+        "a configuration value with Ovenbird's own name",
+        "{greeting: hello from dev}",
+        "{greeting: hello from dev, ovenbird: mine}",
+        line="ovenbird: mine",
+        says="launch.config.ovenbird cannot be a name here",
+        allowed="Any name but ovenbird",
+    ),
+    fleet(
         "an address without a port",
         "127.0.0.1:8080",
         "localhost",

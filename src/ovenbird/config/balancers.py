@@ -44,6 +44,7 @@ class HaproxyEntry(Entry):
     main: str = Field(default="", description="the main file of your HAProxy")
     mode: Literal["http", "tcp"] = Field(default="http", description="http or tcp")
     drain_timeout: DurationOrZero = Field(default=30.0, description="a duration, such as 30s")
+    retries: int = Field(default=0, ge=0, le=10, description="a whole number from 0 to 10")
 
 
 class CommandEntry(Entry):
@@ -122,7 +123,25 @@ def _balancer(
         called=f"{called}: balancer",
         faults=faults,
     )
-    return entry.value() if entry else None
+    if entry is None:
+        return None
+    if entry.haproxy is not None:
+        faults += _socket_faults(entry.haproxy, document=document, loc=loc, called=called)
+    return entry.value()
+
+
+def _socket_faults(
+    entry: HaproxyEntry, *, document: Document, loc: Loc, called: str
+) -> Iterator[Fault]:
+    """Without a socket the HAProxy is the site's own, and its files are nobody else's."""
+    for key in ("folder", "main"):
+        if key in entry.model_fields_set and not entry.socket:
+            yield document.fault(
+                (*loc, "haproxy", key),
+                f"{called}: {key} belongs to an HAProxy that you run, and no socket names one.",
+                f"Add socket: PATH, or remove {key} to have Ovenbird start an HAProxy of its own.",
+                key=True,
+            )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from ovenbird.config.health import HealthEntry
-from ovenbird.config.schema import NAMES, Duration, Entry, Item, Port, refuse
+from ovenbird.config.schema import NAMES, ConfigItem, Duration, Entry, Item, Port, refuse
 from ovenbird.config.variables import CREDENTIALS
 from ovenbird.values.image import StopPolicy
 
@@ -64,7 +64,7 @@ class FromEntry(Entry):
 
 
 class NeedsEntry(Entry):
-    config: list[Item] = Field(default_factory=list, description=f"a list of names: {NAMES}")
+    config: list[ConfigItem] = Field(default_factory=list, description=f"a list of names: {NAMES}")
     secrets: list[Item] = Field(default_factory=list, description=f"a list of names: {NAMES}")
 
 
@@ -87,7 +87,9 @@ class ContractEntry(Entry):
 
 
 class ProofEntry(Entry):
-    config: dict[Item, str] = Field(default_factory=dict, description="NAME: text, as test values")
+    config: dict[ConfigItem, str] = Field(
+        default_factory=dict, description="NAME: text, as test values"
+    )
     secrets: dict[Item, str] = Field(default_factory=dict, description="NAME: text, as test values")
     smoke: HealthEntry | None = Field(
         default=None, description="a health check, such as {http: /healthz}"

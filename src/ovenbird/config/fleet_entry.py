@@ -10,7 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ovenbird.config.health import HealthEntry
-from ovenbird.config.schema import Entry, Item, refuse
+from ovenbird.config.schema import ConfigItem, Entry, Item, refuse
 from ovenbird.config.wording import allowed, did_you_mean, kind_of
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import LaunchSpec, Resources, SecretRef
@@ -79,7 +79,7 @@ class ResourcesEntry(Entry):
 
 
 class LaunchEntry(Entry):
-    config: dict[Item, str] = Field(default_factory=dict, description="NAME: text")
+    config: dict[ConfigItem, str] = Field(default_factory=dict, description="NAME: text")
     secrets: dict[Item, SecretReference] = Field(
         default_factory=dict, description="NAME: file:PATH or command:PROGRAM ARGUMENT…"
     )

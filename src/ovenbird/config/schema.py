@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails, PydanticCustomError
 from ovenbird.config.wording import allowed, did_you_mean, kind_of
 from ovenbird.config.yaml import Document, Loc
 from ovenbird.values.errors import Fault
+from ovenbird.values.launch import OWN_KEY
 
 SECRET_PLACES = frozenset({"secrets", "proxy"})
 """What stands under these keys is never repeated in a message."""
@@ -74,7 +75,17 @@ Duration = Annotated[float, BeforeValidator(seconds), AfterValidator(_positive)]
 DurationOrZero = Annotated[float, BeforeValidator(seconds), AfterValidator(_finite)]
 Port = Annotated[int, Field(ge=1, le=65535)]
 Item = Annotated[str, Field(pattern=ITEM)]
-"""The name of one configuration value or secret: a key in JSON, and a file in the instance."""
+"""The name of a secret: a file in the instance."""
+
+
+def _not_own(name: str) -> str:
+    if name == OWN_KEY:
+        refuse("is Ovenbird's own", f"Any name but {OWN_KEY}: there the instance reads what it is.")
+    return name
+
+
+ConfigItem = Annotated[Item, AfterValidator(_not_own)]
+"""The name of a configuration value: a key of the config.json in the instance."""
 
 
 def parse(
@@ -106,7 +117,8 @@ def _fault(
     path = detail["loc"]
     if path and path[-1] == "[key]":  # pydantic's mark for the name of an item
         problem = f"{called}: {_dotted(path[:-1])} cannot be a name here."
-        return document.fault((*loc, *path[:-1]), problem, f"Allowed: {NAMES}.", key=True)
+        remedy = detail.get("ctx", {}).get("remedy") or f"Allowed: {NAMES}."
+        return document.fault((*loc, *path[:-1]), problem, remedy, key=True)
     here = (*loc, *path)
     field, around = _described(entry, path)
     name = f"{called}: {_dotted(path)}" if path else called
