@@ -84,6 +84,7 @@ class BalancerSpec:
     ``kind`` names an entry point of ``ovenbird.balancers``; the other fields belong to the kinds
     that need them: ``bind`` ``socket`` ``folder`` ``mode`` (haproxy), ``argv`` (command), ``path``
     (file). An empty ``socket`` means that Ovenbird starts an HAProxy of its own for the site.
+    ``retries`` is how often haproxy tries another server when a connection is refused.
     """
 
     kind: str = "none"
@@ -95,6 +96,7 @@ class BalancerSpec:
     argv: tuple[str, ...] = ()
     path: str = ""
     drain_timeout: float = 30.0
+    retries: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
