@@ -71,7 +71,7 @@ def test_a_failed_canary_ends_the_rollout_and_nothing_else_is_touched() -> None:
     bad = an_instance(4, "web/2", Health.FAILED, because="answered 500")
 
     assert untried(*instances(3), bad) == Failed(
-        "the canary of web/2 failed and none serves (web-004: answered 500); 3 others still serve",
+        "the canary of web/2 failed and none serves (web-004: answered 500); still serving: 3",
         ("web-004",),
     )
 

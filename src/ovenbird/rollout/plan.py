@@ -195,7 +195,7 @@ def _failure(fleet: _Fleet) -> Failed | None:
     what = "the canary" if fleet.untried else f"{len(bad)} of {len(current)} instances"
     return Failed(
         f"{what} of {fleet.goal} failed and none serves ({bad[0].token}: {bad[0].because}); "
-        f"{fleet.serving} others still serve",
+        f"still serving: {fleet.serving}",
         tuple(i.token for i in bad),
     )
 

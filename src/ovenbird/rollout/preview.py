@@ -66,12 +66,13 @@ def rehearse(
     seconds. The text has no line break at its end.
     """
     played = play(goal, bounds, observed, untried=untried, outcome=outcome)
+    wide = max(len(f"wave {len(played.waves)}"), len(_word(played.end))) + 2
     lines = [_head(fleet, goal, bounds, played.observed)]
     lines += [f"  {note}" for note in notes]
-    lines += [f"  {'now':<8} {_now(goal, played.observed)}"]
-    lines += _table(goal, played.waves)
-    lines += [f"  {_word(played.end):<8} {played.end.because}"]
-    lines += [f"  {'':<8} {_sum(played, min_healthy_time)}"] if played.waves else []
+    lines += [f"  {'now':<{wide}}{_now(goal, played.observed)}"]
+    lines += [f"  {label:<{wide}}{row}" for label, row in _table(goal, played.waves)]
+    lines += [f"  {_word(played.end):<{wide}}{played.end.because}"]
+    lines += [f"  {'':<{wide}}{_sum(played, min_healthy_time)}"] if played.waves else []
     return "\n".join(lines)
 
 
@@ -131,8 +132,8 @@ def _image(goal: Goal, instance: Instance) -> str:
     return f"{instance.version} (other launch data)" if same_image else instance.version
 
 
-def _table(goal: Goal, waves: Sequence[Moment]) -> Iterator[str]:
-    """Lay a wave out in columns: number, step, worst moments, because."""
+def _table(goal: Goal, waves: Sequence[Moment]) -> Iterator[tuple[str, str]]:
+    """Lay each wave out: its number, then step, worst moments and because in columns."""
     rows = [
         (f"wave {number}", step, f"{wave.lowest} serving, {wave.most} at the most", because)
         if first
@@ -140,12 +141,9 @@ def _table(goal: Goal, waves: Sequence[Moment]) -> Iterator[str]:
         for number, wave in enumerate(waves, start=1)
         for first, step, because in _told(goal, wave.steps)
     ]
-    widths = [max((len(row[column]) for row in rows), default=0) for column in range(3)]
+    steps, worst = (max((len(row[column]) for row in rows), default=0) for column in (1, 2))
     for number, step, moments, because in rows:
-        yield (
-            f"  {number:<{max(widths[0], 8)}} {step:<{widths[1]}}   "
-            f"{moments:<{widths[2]}}   {because}"
-        )
+        yield number, f"{step:<{steps}}   {moments:<{worst}}   {because}"
 
 
 def _told(goal: Goal, steps: Sequence[Step]) -> Iterator[tuple[bool, str, str]]:

@@ -38,10 +38,14 @@ class Moment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rehearsal:
-    """A rollout played to its end, if every launch comes out as assumed."""
+    """A rollout played to its end, if every launch comes out as assumed.
+
+    ``fleets`` holds the fleet before each of the waves.
+    """
 
     observed: tuple[Instance, ...]
     waves: tuple[Moment, ...]
+    fleets: tuple[tuple[Instance, ...], ...]
     end: Plan
 
     def count(self, kind: type[Launch] | type[Register] | type[Terminate]) -> int:
@@ -66,18 +70,21 @@ def play(
     Pending instances become serving while the planner waits. Stops where the planner stops, and
     at the latest when it goes round in circles (every launch fails though the goal serves).
     """
-    fleet, waves = tuple(observed), []
+    fleet = tuple(observed)
+    waves: list[Moment] = []
+    fleets: list[tuple[Instance, ...]] = []
     for number in range(1, 6 * (len(fleet) + bounds.size) + 12):
         plan = next_wave(goal, bounds, fleet, untried=untried)
         if isinstance(plan, Wave):
             waves.append(_moment(plan, fleet))
+            fleets.append(fleet)
             fleet = _after(goal, plan, fleet, number=number, outcome=outcome)
         elif isinstance(plan, Wait) and (waited := _later(fleet)) != fleet:
             fleet = waited
         else:
             break
         untried = untried and not any(goal.is_run_by(i) and i.is_serving for i in fleet)
-    return Rehearsal(observed=tuple(observed), waves=tuple(waves), end=plan)
+    return Rehearsal(observed=tuple(observed), waves=tuple(waves), fleets=tuple(fleets), end=plan)
 
 
 def _moment(wave: Wave, fleet: tuple[Instance, ...]) -> Moment:
