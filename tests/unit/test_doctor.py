@@ -106,12 +106,13 @@ def test_a_newer_packer_is_told_to_fetch_its_plugins(tmp_path: Path) -> None:
     assert (fact.state, "packer init" in fact.detail) == (State.OK, True)
 
 
-def test_without_the_docker_shim_no_image_of_podman_can_be_baked(tmp_path: Path) -> None:
-    assert facts_of(AMachine(docker=None), tmp_path)["docker shim"].state is State.MISSING
+def test_the_docker_shim_is_missed_only_by_plain_packer(tmp_path: Path) -> None:
+    assert facts_of(AMachine(docker=None), tmp_path)["docker shim"].state is State.WARN
 
 
-def test_a_real_docker_in_the_place_of_the_shim_is_a_warning(tmp_path: Path) -> None:
-    assert facts_of(AMachine(docker="\x7fELF podman"), tmp_path)["docker shim"].state is State.WARN
+def test_a_real_docker_in_the_place_of_the_shim_is_passed_over(tmp_path: Path) -> None:
+    fact = facts_of(AMachine(docker="\x7fELF podman"), tmp_path)["docker shim"]
+    assert (fact.state, "real docker" in fact.detail) == (State.OK, True)
 
 
 def test_a_state_folder_that_cannot_be_written_is_missing(tmp_path: Path) -> None:
