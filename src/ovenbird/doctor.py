@@ -265,7 +265,11 @@ def _guard(project: Path) -> Fact:
 
 
 def _kvm(machine: Machine) -> Fact:
-    fine = "usable" if machine.writable(Path("/dev/kvm")) else "absent; containers need none"
+    fine = (
+        "/dev/kvm may be opened"
+        if machine.writable(Path("/dev/kvm"))
+        else "absent; containers need none"
+    )
     return Fact(name="kvm", state=State.OK, detail=fine)
 
 
