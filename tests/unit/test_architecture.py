@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import socket
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -16,7 +18,6 @@ SOURCE = HOUSE / "src" / "ovenbird"
 
 PURE = [
     "balancer/__init__.py",
-    "bake/template.py",
     "catalog/lineage.py",
     "fleet/gate.py",
     "fleet/observe.py",
@@ -101,3 +102,10 @@ def test_no_file_has_a_name_that_says_nothing() -> None:
 
 def test_the_floors_of_the_house_hold() -> None:
     assert lint_imports(str(HOUSE / "pyproject.toml"), no_cache=True) == 0
+
+
+def test_a_unit_test_can_neither_start_a_process_nor_open_a_connection() -> None:
+    with pytest.raises(pytest.fail.Exception, match="started a process"):
+        subprocess.run(["true"], check=False)
+    with pytest.raises(pytest.fail.Exception, match="opened a connection"), socket.socket() as s:
+        s.connect(("127.0.0.1", 9))
