@@ -50,7 +50,7 @@ def is_ill(instance: Instance) -> bool:
 
 def _is_unlisted(instance: Instance) -> bool:
     waits = instance.leaving or not instance.registered
-    return instance.ready and waits and not instance.is_serving
+    return instance.ready and waits and instance.health is Health.PENDING
 
 
 def age(instance: Instance) -> tuple[object, ...]:
