@@ -172,8 +172,14 @@ def reload(place: Place, *, arrived: Callable[[], bool]) -> None:
     """
     door = Socket(place.socket)
     before = door.pid()
-    _ask_to_reload(place, before)
-    if not _eventually(lambda: door.pid() != before):
+    if place.own:
+        _eventually(lambda: Master(place.master).knows(before), seconds=2)
+    for _ in range(5):
+        _ask_to_reload(place, before)
+        # A master that is still busy with the reload before this one can lose the signal.
+        if _eventually(lambda: door.pid() != before, seconds=2):
+            break
+    else:
         raise Blocked(
             "HAProxy was told to reload, and goes on with what it had.",
             remedy=f"See why: haproxy -c -f {place.main} -f {place.fleets}, and HAProxy's own log.",
