@@ -39,6 +39,12 @@ def test_apts_timers_are_masked(survey: dict[str, Any]) -> None:
     assert not [line for line in survey["timers"] if "apt" in line]
 
 
+def test_no_sshd_listens_unless_that_is_what_the_family_is_for(
+    survey: dict[str, Any], port: int | None
+) -> None:
+    assert 22 not in survey["listening"] or port == 22
+
+
 def test_nothing_of_the_bake_is_mounted(survey: dict[str, Any]) -> None:
     assert not [path for path in survey["mounted"] if path.startswith(MOUNTED_BY_A_BAKE)]
 
