@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from functools import partial
 from pathlib import Path
 
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.oven import Oven
 from ovenbird.bake.oven_podman import PodmanOven
+from ovenbird.balancer.registry import balancers_for
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
-from ovenbird.config import load_bake_environment, load_bake_variables, load_families
+from ovenbird.config import load_bake_environment, load_bake_variables, load_families, load_fleets
 from ovenbird.console import Console
+from ovenbird.fleet.health import Probe, probe_for
 from ovenbird.provider.podman import PodmanProvider
+from ovenbird.provider.registry import provider_named
+from ovenbird.rollout.journal import Journal
+from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
 from ovenbird.values.errors import ConfigurationError
+from ovenbird.values.fleet import Fleet, FleetKey
 
 OVENS = ("podman",)
+CONSOLE_LINES = 500
+"""How much of a console a readiness line is looked for in."""
 
 
 def project_folder(start: Path) -> Path:
@@ -48,6 +58,43 @@ def bakery(project: Path, site: Site, console: Console, *, on: str = "podman") -
         catalog=Catalog(site.database),
         oven=oven,
         provider=provider,
+        clock=SystemClock(),
+        console=console,
+        by=whoami(),
+    )
+
+
+def fleet_named(project: Path, env: str, name: str) -> Fleet:
+    """Find one fleet of an environment, or say which there are."""
+    fleets = load_fleets(project, env)
+    if name not in fleets:
+        raise ConfigurationError.of(
+            f"There is no fleet {name!r} in {env}; there are {', '.join(fleets) or 'none'}.",
+            remedy="Name one of those, or another environment with --env.",
+            file=f"inventories/{env}/fleets.yml",
+        )
+    return fleets[name]
+
+
+def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Setting:
+    """Make everything ready for work on one fleet."""
+    key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
+    provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
+
+    def probe(accepted: Collection[str]) -> Probe:
+        read = partial(provider.console, lines=CONSOLE_LINES)
+        return probe_for(fleet.health, console=read, accepted=accepted)
+
+    return Setting(
+        project=project,
+        site=site,
+        fleet=fleet,
+        key=key,
+        catalog=Catalog(site.database),
+        provider=provider,
+        balancers=balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health),
+        probe_for=probe,
+        journal=Journal(site.database, key),
         clock=SystemClock(),
         console=console,
         by=whoami(),

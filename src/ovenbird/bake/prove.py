@@ -74,7 +74,12 @@ def prove(
             undo.callback(provider.terminate, order.token, stop=family.contract.stop)
             provider.launch(order)
         smoke = family.proof.smoke or HealthCheck(kind="engine")
-        _await_boot(orders, probe_for(smoke, provider=provider), provider=provider, clock=clock)
+        _await_boot(
+            orders,
+            probe_for(smoke, console=lambda token: provider.console(token, lines=500)),
+            provider=provider,
+            clock=clock,
+        )
         booted = (clock.now() - begun).total_seconds()
         checks = _look_inside(
             [oven.proof_host(order.token) for order in orders],

@@ -73,7 +73,7 @@ class ResourcesEntry(Entry):
     memory: Annotated[str, Field(pattern=r"^[1-9][0-9]*[kmg]$")] | None = Field(
         default=None, description="a number with k, m or g, such as 256m"
     )
-    cpus: Annotated[float, Field(gt=0)] | None = Field(
+    cpus: Annotated[float, Field(gt=0, le=1024)] | None = Field(
         default=None, description="a number above 0, such as 0.5"
     )
 
@@ -113,7 +113,7 @@ class FleetEntry(Entry):
     image: Annotated[str, AfterValidator(_image)] = Field(
         description="FAMILY@CHANNEL, such as web@stable, or FAMILY/NUMBER, such as web/2"
     )
-    size: int = Field(ge=0, description="a number of instances, 0 or more")
+    size: int = Field(ge=0, le=10000, description="a number of instances, 0 or more")
     provider: Annotated[str, AfterValidator(_provider)] = Field(
         default="podman", description="the name of an installed provider"
     )

@@ -39,7 +39,7 @@ class HealthEntry(Entry):
     status: int = Field(default=200, ge=100, le=599, description="an HTTP status from 100 to 599")
     interval: Duration = Field(default=0.5, description="a duration: 500ms, 3s, 5m, 1h or seconds")
     timeout: Duration = Field(default=2.0, description="a duration: 500ms, 3s, 5m, 1h or seconds")
-    passes: int = Field(default=2, ge=1, description="a whole number, 1 or more")
+    passes: int = Field(default=2, ge=1, le=1000, description="a whole number from 1 to 1000")
     min_healthy_time: DurationOrZero = Field(
         default=10.0, description="a duration below healthy_deadline"
     )

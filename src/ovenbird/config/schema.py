@@ -44,6 +44,7 @@ def refuse(problem: str, remedy: str = "") -> NoReturn:
 
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0}
+_WEEK = 7 * 24 * 3600.0
 
 
 def seconds(value: object) -> object:
@@ -60,14 +61,19 @@ def seconds(value: object) -> object:
 
 
 def _positive(value: float) -> float:
-    if not 0 < value < float("inf"):
-        refuse("must be longer than nothing", "A duration is 500ms, 3s, 5m, 1h or seconds.")
+    if not 0 < value <= _WEEK:
+        refuse(
+            "must be longer than nothing and at most a week",
+            "A duration is 500ms, 3s, 5m, 1h or seconds.",
+        )
     return value
 
 
 def _finite(value: float) -> float:
-    if not 0 <= value < float("inf"):
-        refuse("must be 0 or more", "A duration is 500ms, 3s, 5m, 1h or seconds.")
+    if not 0 <= value <= _WEEK:
+        refuse(
+            "must be 0 or more and at most a week", "A duration is 500ms, 3s, 5m, 1h or seconds."
+        )
     return value
 
 
@@ -122,7 +128,7 @@ def _fault(
     here = (*loc, *path)
     field, around = _described(entry, path)
     name = f"{called}: {_dotted(path)}" if path else called
-    if detail["type"] == "extra_forbidden":
+    if detail["type"] in ("extra_forbidden", "invalid_key"):
         known = [info.alias or key for key, info in around.model_fields.items()]
         problem = f"{called}: there is no key {_dotted(path)}.{did_you_mean(str(path[-1]), known)}"
         return document.fault(here, problem, allowed(known), key=True)

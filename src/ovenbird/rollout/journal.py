@@ -77,9 +77,18 @@ class Journal:
                 )
             )
 
-    def running(self) -> Begun | None:
-        """Return the rollout that has begun here and not ended."""
-        return self._last(rollouts.c.outcome == "running")
+    def resume(self, begun: Begun) -> None:
+        """Say that somebody is at work on it again."""
+        with self._database.begin() as db:
+            again = update(rollouts).where(rollouts.c.id == begun.id)
+            db.execute(again.values(outcome="running", ended_at=None, told=""))
+
+    def unfinished(self) -> Begun | None:
+        """Return the last rollout here if it has neither arrived nor failed: running, or
+        interrupted by what had nothing to do with the image."""
+        last = self.last()
+        open_ = ("running", "blocked", "inconclusive")
+        return last if last is not None and last.outcome in open_ else None
 
     def last(self) -> Begun | None:
         return self._last()

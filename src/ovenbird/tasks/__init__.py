@@ -8,12 +8,12 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, image
+from ovenbird.tasks import bake, image, rollout
 
 
 def make_namespace() -> Collection:
     """Collect all verbs: daily ones on top, the rest in namespaces."""
-    top = Collection(bake.bake)
+    top = Collection(bake.bake, rollout.rollout, rollout.rollback, rollout.status, rollout.history)
     top.add_collection(
         Collection(
             "image",
@@ -27,6 +27,7 @@ def make_namespace() -> Collection:
             image.restore,
         )
     )
+    top.add_collection(Collection("fleet", rollout.unpin))
     return top
 
 

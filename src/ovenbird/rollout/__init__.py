@@ -1,0 +1,272 @@
+"""Replace a fleet: look, decide, act, look again.
+
+Nothing is remembered between waves but what the journal holds: each wave is planned from what is
+observed now. A rollout that was interrupted is finished by starting it again.
+"""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from filelock import FileLock, Timeout
+
+from ovenbird.rollout.act import Hands
+from ovenbird.rollout.goal import Chosen
+from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.plan import (
+    Done,
+    Doubtful,
+    Failed,
+    Launch,
+    Register,
+    Step,
+    Stuck,
+    Terminate,
+    Wait,
+    Wave,
+    clear_failed,
+    next_wave,
+)
+from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import (
+    Blocked,
+    Busy,
+    GoalFailed,
+    Inconclusive,
+    OvenbirdError,
+    RollbackFailed,
+)
+from ovenbird.values.instance import Instance
+
+OUTCOMES = {1: "failed", 3: "blocked", 4: "inconclusive"}
+PATIENCE = 10.0
+"""Seconds that a fleet may be unseen, or without a step within its limits, before we give up."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One step that was taken, with the instance that it was about."""
+
+    step: Step
+    token: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a rollout did. ``waves`` holds the steps of each wave in the order of their taking."""
+
+    before: str
+    after: str
+    outcome: str = "running"
+    because: str = ""
+    waves: list[list[Taken]] = field(default_factory=list)
+
+
+def roll_out(
+    setting: Setting,
+    chosen: Chosen,
+    outcome: Outcome,
+    *,
+    retry: bool = False,
+    because: str = "",
+) -> None:
+    """Bring a fleet to its goal, wave by wave, and write into ``outcome`` what was done.
+
+    Raises `GoalFailed` (1) where the goal does not become healthy, `Blocked` (3) where nothing
+    can move, `Inconclusive` (4) where nothing is seen, and `RollbackFailed` (5) for a rollback
+    instead of the first. What serves still does then.
+    """
+    with _alone(setting):
+        for balancer in setting.balancers:
+            balancer.open()
+        begun = _begin(setting, chosen, because)
+        if retry:
+            setting.journal.forgive(chosen.goal)
+        try:
+            outcome.because = _drive(setting, chosen, begun, outcome, retry=retry)
+        except OvenbirdError as error:
+            outcome.because = error.problem
+            outcome.outcome = OUTCOMES.get(error.exit_code, "failed")
+            raise _closed(setting, chosen, begun, error, outcome.outcome) from error
+        now = setting.clock.now()
+        setting.journal.end(begun, outcome="done", told=outcome.because, at=now)
+        if chosen.kind == "rollback" and chosen.before and chosen.before != outcome.after:
+            reason = because or f"rolled back to {chosen.goal}"
+            setting.journal.pin(chosen.before, because=reason, at=now)
+    outcome.outcome = "done"
+
+
+def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, retry: bool) -> str:
+    """Look, decide, act, until the fleet has arrived; return why it has."""
+    lookout = Lookout(setting)
+    hands = Hands(setting, chosen, begun, lookout)
+    hands.finish_launches()
+    observed = lookout.look()
+    if retry:
+        _take(clear_failed(chosen.goal, observed), hands, outcome, setting, "ended for a retry")
+    hurry = _Hurry(setting)
+    untried = chosen.untried
+    while True:
+        observed = lookout.look()
+        for token, why in lookout.admit():
+            setting.console.step(f"{token} is healthy: {why}")
+            observed = lookout.look()
+        if any(chosen.goal.is_run_by(i) and i.is_serving for i in observed):
+            setting.journal.serves(chosen.goal.version, at=setting.clock.now())
+            untried = False
+        hurry.note(chosen, observed)
+        match next_wave(chosen.goal, setting.bounds, observed, untried=untried):
+            case Wave(steps, why):
+                hands.forget_strangers()
+                _take(steps, hands, outcome, setting, why)
+                hurry.moved()
+            case Done(why):
+                hands.forget_strangers()
+                return why
+            case Wait(why):
+                setting.console.progress(f"waiting: {why}")
+                hurry.require_progress(why)
+            case Doubtful(why):
+                hurry.require_sight(why)
+            case Stuck(why):
+                hurry.require_room(why)
+            case Failed(why, tokens):
+                raise _goal_failed(setting, chosen, why, tokens)
+        setting.clock.sleep(setting.fleet.health.interval)
+
+
+def _take(
+    steps: tuple[Step, ...], hands: Hands, outcome: Outcome, setting: Setting, why: str
+) -> None:
+    if not steps:
+        return
+    number = len(outcome.waves) + 1
+    taken: list[Taken] = []
+    outcome.waves.append(taken)
+    with setting.console.inside(f"Wave {number}: {_in_words(steps)} ({why})"):
+        for step in steps:
+            taken.append(Taken(step=step, token=hands.take(step, wave=number)))
+
+
+def _in_words(steps: tuple[Step, ...]) -> str:
+    words = []
+    for kind, word in ((Register, "register"), (Launch, "launch"), (Terminate, "end")):
+        if count := sum(isinstance(step, kind) for step in steps):
+            words.append(f"{word} {count}")
+    return ", ".join(words)
+
+
+class _Hurry:
+    """The clocks of a rollout: how long it has not moved, not seen, and not had room."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._moved = self._calm = setting.clock.now()
+        self._most = 0
+
+    def note(self, chosen: Chosen, observed: tuple[Instance, ...]) -> None:
+        """Start the progress clock again when one more instance of the goal serves."""
+        serving = sum(chosen.goal.is_run_by(i) and i.is_serving for i in observed)
+        if serving > self._most:
+            self._most = serving
+            self._moved = self._setting.clock.now()
+
+    def moved(self) -> None:
+        self._calm = self._setting.clock.now()
+
+    def require_progress(self, why: str) -> None:
+        self._calm = self._setting.clock.now()
+        limit = self._setting.fleet.health.progress_deadline
+        if self._since(self._moved) > timedelta(seconds=limit):
+            raise GoalFailed(
+                f"{self._setting.key} has made no progress for {limit:g} s: {why}.",
+                remedy="What served still does. Look at the instances: invoke status",
+            )
+
+    def require_sight(self, why: str) -> None:
+        if self._since(self._calm) > timedelta(seconds=PATIENCE):
+            raise Inconclusive(
+                f"{self._setting.key} cannot be judged: {why}.",
+                remedy="Nothing was ended. See whether this host reaches the instances, then run "
+                "the same command again.",
+            )
+
+    def require_room(self, why: str) -> None:
+        if self._since(self._calm) > timedelta(seconds=PATIENCE):
+            raise Blocked(
+                f"{self._setting.key} cannot move within its limits: {why}.",
+                remedy="Look at the instances that do not serve (invoke status), or raise "
+                "max_surge in the fleet's limits.",
+            )
+
+    def _since(self, then: datetime) -> timedelta:
+        return self._setting.clock.now() - then
+
+
+def _begin(setting: Setting, chosen: Chosen, because: str) -> Begun:
+    if chosen.resumed is not None and chosen.resumed.goal == chosen.goal:
+        setting.journal.resume(chosen.resumed)
+        return chosen.resumed
+    begun = Begun(
+        id=f"rollout-{secrets.token_hex(6)}",
+        kind=chosen.kind,
+        before=chosen.before,
+        goal=chosen.goal,
+        untried=chosen.untried,
+        owner=setting.by,
+        started_at=setting.clock.now(),
+        because=because,
+    )
+    setting.journal.begin(begun)
+    return begun
+
+
+def _closed(
+    setting: Setting, chosen: Chosen, begun: Begun, error: OvenbirdError, outcome: str
+) -> OvenbirdError:
+    """Write down how it ended. A failed rollback calls a person, and nothing else is tried."""
+    setting.journal.end(begun, outcome=outcome, told=error.problem, at=setting.clock.now())
+    if chosen.kind == "rollback" and isinstance(error, GoalFailed):
+        return RollbackFailed(
+            f"The rollback of {setting.key} to {chosen.goal} failed: {error.problem}",
+            remedy="Everything is kept as it is. Look at the instances (invoke status) and their "
+            "consoles before you do anything else.",
+            evidence=error.evidence,
+        )
+    return error
+
+
+def _goal_failed(setting: Setting, chosen: Chosen, why: str, tokens: tuple[str, ...]) -> GoalFailed:
+    setting.journal.goal_failed(chosen.goal, because=why, at=setting.clock.now())
+    lines = setting.provider.console(tokens[0], lines=10) if tokens else ""
+    return GoalFailed(
+        f"{chosen.goal} does not become healthy in {setting.key}: {why}.",
+        remedy="What served still does; the failed instance is kept out of service for a look.\n"
+        f"Bake a fixed image, go back with: invoke rollback {setting.fleet.name}, or try this "
+        "one once more with --retry.",
+        evidence=lines,
+    )
+
+
+@contextmanager
+def _alone(setting: Setting) -> Iterator[None]:
+    """Let one driver work on a fleet; the kernel frees the lock of a dead one."""
+    locks = setting.site.folder / "locks"
+    locks.mkdir(exist_ok=True)
+    lock = FileLock(locks / f"fleet-{setting.key.env}-{setting.key.name}.lock")
+    try:
+        held = lock.acquire(timeout=0)
+    except Timeout:
+        running = setting.journal.unfinished()
+        who = f"{running.owner} since {running.started_at.astimezone():%H:%M}" if running else "?"
+        raise Busy(
+            f"{setting.key} is being rolled by somebody else: {who}.",
+            remedy="Wait until they have finished; see: invoke status",
+        ) from None
+    with held:
+        yield

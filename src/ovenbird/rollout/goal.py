@@ -1,0 +1,151 @@
+"""Decide where a rollout goes: resolved once, to one version and one set of launch data."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ovenbird.fleet.launch import resolve
+from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed
+from ovenbird.values.fleet import LaunchData
+from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
+from ovenbird.values.instance import Goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """A goal with all that its launches need. ``resumed`` is the rollout that it goes on with."""
+
+    kind: str
+    goal: Goal
+    version: Version
+    artifact: Artifact
+    launch: LaunchData
+    before: str
+    untried: bool
+    resumed: Begun | None = None
+    notes: tuple[str, ...] = ()
+
+
+def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
+    """Resolve the goal of a rollout.
+
+    A rollout that has not ended keeps its goal, wherever the channel has moved, unless
+    ``image`` names another. Raises `Blocked` for what is revoked or pinned, `GoalFailed` at once
+    for a goal that has failed here before, unless ``retry``.
+    """
+    open_ = setting.journal.unfinished()
+    resumed = open_ if open_ is not None and open_.kind == "rollout" and not image else None
+    ref = ImageRef.parse(image or (resumed.goal.version if resumed else str(setting.fleet.image)))
+    if ref.family != setting.fleet.image.family:
+        raise ConfigurationError.of(
+            f"{setting.key} runs images of {setting.fleet.image.family}, not of {ref.family}.",
+            remedy=f"Name an image of {setting.fleet.image.family}, or another fleet.",
+            file=setting.fleet.file,
+            line=setting.fleet.line,
+        )
+    version = setting.catalog.launchable(ref)
+    standing = setting.journal.standing()
+    if standing.pinned_from == str(version):
+        raise Blocked(
+            f"{setting.key} was rolled back from {version}, which is refused here since: "
+            f"{standing.pinned_because}.",
+            remedy=f"Roll to another image, or allow it again: invoke fleet.unpin "
+            f"{setting.fleet.name} --because …",
+        )
+    chosen = _chosen(setting, version, kind="rollout", resumed=resumed)
+    if (failure := setting.journal.failure_of(chosen.goal)) and not retry:
+        at, because = failure
+        raise GoalFailed(
+            f"{version} failed in {setting.key} on {at.astimezone():%Y-%m-%d %H:%M}: {because}.",
+            remedy="Nothing was launched. Bake a successor, or try it once more with --retry.",
+        )
+    return chosen
+
+
+def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
+    """Resolve the last image that completed a rollout here before what runs now.
+
+    Raises `Blocked` where there is none that is present and may launch.
+    """
+    left = _leaving(setting)
+    if image:
+        version = setting.catalog.launchable(ImageRef.parse(image))
+        return _chosen(setting, version, kind="rollback", before=left)
+    pinned = setting.journal.standing().pinned_from
+    for name in setting.journal.completed():
+        version = setting.catalog.resolve(ImageRef.parse(name))
+        if name not in (left, pinned) and version.launchable:
+            return _chosen(setting, version, kind="rollback", before=left)
+    raise Blocked(
+        f"{setting.key} has nothing to go back to: no other image that may launch has completed "
+        "a rollout here.",
+        remedy="Bake a fixed image and roll it out, or name one with --image.",
+    )
+
+
+def _leaving(setting: Setting) -> str:
+    """Name the version that a rollback leaves: of the rollout that is open or failed, or the
+    settled one."""
+    last, standing = setting.journal.last(), setting.journal.standing()
+    if last is not None and last.kind == "rollout" and last.outcome not in ("done", "superseded"):
+        return last.goal.version
+    return standing.settled.version if standing.settled else ""
+
+
+def _chosen(
+    setting: Setting,
+    version: Version,
+    *,
+    kind: str,
+    before: str = "",
+    resumed: Begun | None = None,
+) -> Chosen:
+    artifact = version.artifact(setting.fleet.provider)
+    if artifact is None:
+        raise ConfigurationError.of(
+            f"{version} has no artifact for {setting.fleet.provider}.",
+            remedy=f"Bake it there: invoke bake {version.family} --on {setting.fleet.provider}",
+            file=setting.fleet.file,
+            line=setting.fleet.line,
+        )
+    launch = resolve(
+        setting.fleet.launch,
+        contract=version.contract,
+        site_key=setting.site.key,
+        project=setting.project,
+        fleet=setting.fleet.name,
+        file=setting.fleet.file,
+        line=setting.fleet.line,
+    )
+    settled = setting.journal.standing().settled
+    tried = setting.journal.has_served(str(version))
+    return Chosen(
+        kind=kind,
+        goal=Goal(version=str(version), launch_hash=launch.hash),
+        version=version,
+        artifact=artifact,
+        launch=launch,
+        before=before or (settled.version if settled else ""),
+        untried=kind == "rollout" and not tried,
+        resumed=resumed,
+        notes=tuple(_notes(version, resumed, settled, launch)),
+    )
+
+
+def _notes(
+    version: Version, resumed: Begun | None, settled: Goal | None, launch: LaunchData
+) -> Sequence[str]:
+    notes = []
+    if resumed is not None:
+        begun = f"{resumed.started_at.astimezone():%Y-%m-%d %H:%M}"
+        notes.append(
+            f"goes on with the rollout to {resumed.goal} that {resumed.owner} began {begun}"
+        )
+    if version.state is ImageState.DEPRECATED:
+        notes.append(f"{version} is deprecated: {version.state_because}")
+    if settled and settled.version == str(version) and settled.launch_hash != launch.hash:
+        notes.append("same image, changed launch data")
+    return notes

@@ -1,0 +1,40 @@
+"""What a rollout works with: a fleet as it is wanted, and every port to the world it needs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from ovenbird.balancer import Balancer
+from ovenbird.catalog import Catalog
+from ovenbird.clock import Clock
+from ovenbird.console import Console
+from ovenbird.fleet.health import Probe
+from ovenbird.provider import Provider
+from ovenbird.rollout.journal import Journal
+from ovenbird.state.site import Site
+from ovenbird.values.fleet import Fleet, FleetKey
+from ovenbird.values.limits import Bounds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """One fleet and its surroundings. ``probe_for`` makes a probe that is told who is accepted."""
+
+    project: Path
+    site: Site
+    fleet: Fleet
+    key: FleetKey
+    catalog: Catalog
+    provider: Provider
+    balancers: Sequence[Balancer]
+    probe_for: Callable[[Collection[str]], Probe]
+    journal: Journal
+    clock: Clock
+    console: Console
+    by: str
+    bounds: Bounds = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "bounds", self.fleet.limits.of(self.fleet.size))

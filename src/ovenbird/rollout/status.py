@@ -1,0 +1,97 @@
+"""Say how a fleet is: what is wanted, what runs, what is being done, and what went wrong."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ovenbird.rollout.journal import Begun, Standing
+from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import ConfigurationError, OvenbirdError
+from ovenbird.values.fleet import Fleet
+from ovenbird.values.instance import Goal, Instance
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Status:
+    """One fleet at one moment. ``problem`` says why it could not be looked at, or is ""."""
+
+    fleet: Fleet
+    now: datetime
+    resolved: str
+    instances: Sequence[Instance]
+    standing: Standing
+    last: Begun | None
+    problem: str = ""
+
+    @property
+    def goal(self) -> Goal | None:
+        """What every launch outside a rollout would use."""
+        return self.standing.settled
+
+    @property
+    def sentence(self) -> str:
+        """Tell it in one line: "3 of 3 serving, all current"."""
+        if self.problem:
+            return self.problem
+        if not self.instances:
+            return f"nothing runs, {self.fleet.size} wanted"
+        serving = sum(i.is_serving for i in self.instances)
+        told = [f"{serving} of {self.fleet.size} serving"]
+        kinds = Counter(str(i.health) for i in self.instances if not i.is_serving)
+        told += [f"{count} {kind}" for kind, count in sorted(kinds.items())]
+        if self.goal is not None:
+            stale = sum(not self.goal.is_run_by(i) for i in self.instances)
+            told.append(f"{stale} not on {self.goal}" if stale else f"all on {self.goal}")
+        return ", ".join(told)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Tell what a person should know beside it."""
+        told = []
+        if self.last is not None and self.last.outcome != "done":
+            when = f"{self.last.started_at.astimezone():%Y-%m-%d %H:%M}"
+            told.append(
+                f"the {self.last.kind} to {self.last.goal} of {when} is {self.last.outcome}"
+                + (f": {self.last.told}" if self.last.told else f", by {self.last.owner}")
+            )
+        if self.standing.pinned_from:
+            told.append(
+                f"pinned: {self.standing.pinned_from} is refused here since a rollback "
+                f"({self.standing.pinned_because})"
+            )
+        if self.goal and self.resolved and self.resolved != self.goal.version:
+            told.append(
+                f"{self.fleet.image} is {self.resolved} now: invoke rollout "
+                f"{self.fleet.name} --env {self.fleet.env}"
+            )
+        return told
+
+
+def status_of(setting: Setting) -> Status:
+    """Look at one fleet. What stands in the way of looking is told and not raised."""
+    problem, instances = "", tuple[Instance, ...]()
+    try:
+        instances = Lookout(setting).look_twice()
+    except OvenbirdError as error:
+        problem = f"cannot be looked at: {error.problem}"
+    return Status(
+        fleet=setting.fleet,
+        now=setting.clock.now(),
+        resolved=_resolved(setting),
+        instances=instances,
+        standing=setting.journal.standing(),
+        last=setting.journal.last(),
+        problem=problem,
+    )
+
+
+def _resolved(setting: Setting) -> str:
+    """Name what the fleet's reference means now, or "" while it means nothing yet."""
+    try:
+        return str(setting.catalog.resolve(setting.fleet.image))
+    except ConfigurationError:
+        return ""
