@@ -77,6 +77,11 @@ class Socket:
         while True:
             try:
                 return self.ask_once(command)
+            except PermissionError as failure:
+                raise BalancerUnreachable(
+                    f"This user may not speak to HAProxy at {self.path}.",
+                    remedy="Run this as the user that the socket belongs to.",
+                ) from failure
             except OSError as failure:
                 if time.monotonic() > deadline:
                     raise BalancerUnreachable(
