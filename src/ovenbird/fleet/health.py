@@ -16,7 +16,6 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Protocol
 
 from ovenbird.clock import Clock
-from ovenbird.provider import Provider
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import HealthCheck
 from ovenbird.values.instance import EngineState, Look, Seen, Verdict
@@ -41,11 +40,13 @@ class Probe(Protocol):
     def look(self, instance: Seen, at: datetime) -> Look: ...
 
 
-def probe_for(health: HealthCheck, *, provider: Provider, accepted: Collection[str] = ()) -> Probe:
-    """Make the probe that ``health.kind`` names; ``provider`` is only asked for consoles.
+def probe_for(
+    health: HealthCheck, *, console: ReadConsole, accepted: Collection[str] = ()
+) -> Probe:
+    """Make the probe that ``health.kind`` names. ``console`` returns the console of a token.
 
     ``accepted`` are the tokens that passed their gate: a readiness line is asked for once, since
-    a console forgets.
+    a console forgets. Give ``console`` some `CONSOLE_LINES` lines for the same reason.
     """
     match health.kind:
         case "http":
@@ -54,9 +55,7 @@ def probe_for(health: HealthCheck, *, provider: Provider, accepted: Collection[s
             return TcpProbe(timeout=health.timeout)
         case "engine":
             return EngineProbe(
-                ready_line=health.ready_line,
-                console=lambda token: provider.console(token, lines=CONSOLE_LINES),
-                accepted=frozenset(accepted),
+                ready_line=health.ready_line, console=console, accepted=frozenset(accepted)
             )
         case unknown:
             raise ConfigurationError.of(
