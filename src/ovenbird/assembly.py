@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from functools import partial
 from pathlib import Path
 
 from ovenbird.bake.bakery import Bakery
@@ -14,9 +12,10 @@ from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import load_bake_environment, load_bake_variables, load_families, load_fleets
 from ovenbird.console import Console
-from ovenbird.fleet.health import Probe, probe_for
+from ovenbird.fleet.health import probe_for
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.provider.registry import provider_named
+from ovenbird.rollout.book import Book
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import whoami
@@ -25,8 +24,6 @@ from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import Fleet, FleetKey
 
 OVENS = ("podman",)
-CONSOLE_LINES = 500
-"""How much of a console a readiness line is looked for in."""
 
 
 def project_folder(start: Path) -> Path:
@@ -81,10 +78,6 @@ def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Settin
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
 
-    def probe(accepted: Collection[str]) -> Probe:
-        read = partial(provider.console, lines=CONSOLE_LINES)
-        return probe_for(fleet.health, console=read, accepted=accepted)
-
     return Setting(
         project=project,
         site=site,
@@ -93,8 +86,9 @@ def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Settin
         catalog=Catalog(site.database),
         provider=provider,
         balancers=balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health),
-        probe_for=probe,
+        probe_for=lambda accepted: probe_for(fleet.health, provider=provider, accepted=accepted),
         journal=Journal(site.database, key),
+        book=Book(site.database, key),
         clock=SystemClock(),
         console=console,
         by=whoami(),

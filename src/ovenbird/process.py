@@ -45,7 +45,7 @@ def run(
     try:
         done = subprocess.run(
             list(argv),
-            env={**os.environ, **(env or {})},
+            env=_environment(env),
             input=stdin,
             stdin=subprocess.DEVNULL if stdin is None else None,
             capture_output=True,
@@ -87,7 +87,7 @@ def stream(
     try:
         child = subprocess.Popen(
             list(argv),
-            env={**os.environ, **(env or {})},
+            env=_environment(env),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -108,6 +108,12 @@ def stream(
             child.wait()
             raise
     return child.returncode
+
+
+def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
+    """Add the folders of daemons to the PATH, where an ordinary user's shell has none."""
+    env = {**os.environ, **(extra or {})}
+    return {**env, "PATH": f"{env.get('PATH', os.defpath)}:/usr/local/sbin:/usr/sbin:/sbin"}
 
 
 def _not_installed(program: str, doing: str) -> ConfigurationError:

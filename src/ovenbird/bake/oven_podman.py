@@ -66,7 +66,7 @@ class PodmanOven:
                 self._podman("Looking for an image", "image", "exists", image, check=False).code
                 == 0
             ):
-                self._podman("Removing a half-made image", "rmi", "--force", image)
+                self._podman("Removing a half-made image", "rmi", image)
 
     def proof_host(self, token: str) -> str:
         return f"podman://{token}"

@@ -76,7 +76,7 @@ def prove(
         smoke = family.proof.smoke or HealthCheck(kind="engine")
         _await_boot(
             orders,
-            probe_for(smoke, console=lambda token: provider.console(token, lines=500)),
+            probe_for(smoke, provider=provider),
             provider=provider,
             clock=clock,
         )

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shlex
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -48,6 +47,9 @@ def tree(
     draft = cache / f".{name}.{os.getpid()}"
     sources_list = cache / f"sources-{os.getpid()}.list"
     sources_list.write_text("".join(f"{source}\n" for source in sources))
+    apt = cache / f"apt-{os.getpid()}.conf"  # a file, since a proxy's password may be in it
+    apt.touch(mode=0o600)
+    apt.write_text("".join(f"{option}\n" for option in options))
     try:
         process.run(
             [
@@ -55,7 +57,7 @@ def tree(
                 "--quiet",
                 f"--variant={definition.variant}",
                 f"--include={','.join(definition.include)}",
-                *(f"--aptopt={option.rstrip(';')}" for option in options),
+                f"--aptopt={apt}",
                 "--dpkgopt=force-unsafe-io",
                 '--customize-hook=rm -f "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
                 f"--customize-hook={LENT_TRACES}",
@@ -66,17 +68,12 @@ def tree(
                 str(sources_list),
             ],
             doing=f"Making the first tree of {definition.suite}",
-            scrub=[
-                word
-                for option in options
-                for word in shlex.split(option.rstrip(";"))
-                if "@" in word
-            ],
         )
         draft.replace(made)
     finally:
         draft.unlink(missing_ok=True)
         sources_list.unlink(missing_ok=True)
+        apt.unlink(missing_ok=True)
     for old in cache.glob(f"tree-{definition.suite}-*.tar"):
         if old != made:
             old.unlink()

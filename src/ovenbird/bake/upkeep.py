@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ovenbird.bake import ledger
 from ovenbird.bake.bakery import Bakery
+from ovenbird.state.lock import lock_of
 from ovenbird.values.errors import Blocked
 from ovenbird.values.family import Family
 from ovenbird.values.image import StopPolicy
@@ -23,9 +25,7 @@ AT_ONCE = StopPolicy(signal="SIGKILL", timeout=0)
 @contextmanager
 def alone(family: Family, bakery: Bakery) -> Iterator[None]:
     """Let one bake of a family run at a time; the kernel frees the lock of a dead one."""
-    locks = bakery.site.folder / "locks"
-    locks.mkdir(exist_ok=True)
-    lock = FileLock(locks / f"bake-{family.name}.lock")
+    lock = lock_of(bakery.site.folder, f"bake-{family.name}")
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
@@ -37,18 +37,26 @@ def alone(family: Family, bakery: Bakery) -> Iterator[None]:
 
 def clean_after_the_dead(bakery: Bakery) -> None:
     """Remove what bakes created whose process is gone."""
-    for book in ledger.dead(bakery.bakes):
-        bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
-        clean(book, bakery)
+    with lock_of(bakery.site.folder, "bakes"):
+        for book in ledger.dead(bakery.bakes):
+            bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
+            clean(book, bakery)
 
 
 def clean(book: ledger.Ledger, bakery: Bakery) -> None:
-    """Remove all that a bake created and still owns; a kept one is left as it is."""
+    """Remove all that a bake created and still owns.
+
+    A kept build instance is left, but not the secrets that it was lent. An image that the
+    catalog knows has an owner: its bake died between registering it and saying so.
+    """
     if book.kept:
+        shutil.rmtree(book.folder / "lent" / "secrets", ignore_errors=True)
         return
+    owned = {a.id for v in bakery.catalog.versions(book.family) for a in v.artifacts}
+    images = [image for image in book.images if image not in owned]
     for slot in (1, 2):
         bakery.provider.terminate(f"{book.token}-proof{slot}", stop=AT_ONCE)
-    bakery.oven.clean(containers=book.containers, images=book.images)
+    bakery.oven.clean(containers=book.containers, images=images)
     book.close()
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from filelock import FileLock, Timeout
+from filelock import Timeout
 
 from ovenbird.rollout.act import Hands
 from ovenbird.rollout.goal import Chosen
@@ -33,6 +33,7 @@ from ovenbird.rollout.plan import (
     next_wave,
 )
 from ovenbird.rollout.setting import Setting
+from ovenbird.state.lock import lock_of
 from ovenbird.values.errors import (
     Blocked,
     Busy,
@@ -86,7 +87,7 @@ def roll_out(
             balancer.open()
         begun = _begin(setting, chosen, because)
         if retry:
-            setting.journal.forgive(chosen.goal)
+            setting.book.forgive(chosen.goal)
         try:
             outcome.because = _drive(setting, chosen, begun, outcome, retry=retry)
         except OvenbirdError as error:
@@ -97,7 +98,7 @@ def roll_out(
         setting.journal.end(begun, outcome="done", told=outcome.because, at=now)
         if chosen.kind == "rollback" and chosen.before and chosen.before != outcome.after:
             reason = because or f"rolled back to {chosen.goal}"
-            setting.journal.pin(chosen.before, because=reason, at=now)
+            setting.book.pin(chosen.before, because=reason, at=now)
     outcome.outcome = "done"
 
 
@@ -117,7 +118,7 @@ def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, 
             setting.console.step(f"{token} is healthy: {why}")
             observed = lookout.look()
         if any(chosen.goal.is_run_by(i) and i.is_serving for i in observed):
-            setting.journal.serves(chosen.goal.version, at=setting.clock.now())
+            setting.book.serves(chosen.goal.version, at=setting.clock.now())
             untried = False
         hurry.note(chosen, observed)
         match next_wave(chosen.goal, setting.bounds, observed, untried=untried):
@@ -242,7 +243,7 @@ def _closed(
 
 
 def _goal_failed(setting: Setting, chosen: Chosen, why: str, tokens: tuple[str, ...]) -> GoalFailed:
-    setting.journal.goal_failed(chosen.goal, because=why, at=setting.clock.now())
+    setting.book.goal_failed(chosen.goal, because=why, at=setting.clock.now())
     lines = setting.provider.console(tokens[0], lines=10) if tokens else ""
     return GoalFailed(
         f"{chosen.goal} does not become healthy in {setting.key}: {why}.",
@@ -256,9 +257,7 @@ def _goal_failed(setting: Setting, chosen: Chosen, why: str, tokens: tuple[str, 
 @contextmanager
 def _alone(setting: Setting) -> Iterator[None]:
     """Let one driver work on a fleet; the kernel frees the lock of a dead one."""
-    locks = setting.site.folder / "locks"
-    locks.mkdir(exist_ok=True)
-    lock = FileLock(locks / f"fleet-{setting.key.env}-{setting.key.name}.lock")
+    lock = lock_of(setting.site.folder, f"fleet-{setting.key.env}-{setting.key.name}")
     try:
         held = lock.acquire(timeout=0)
     except Timeout:

@@ -47,7 +47,7 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
             line=setting.fleet.line,
         )
     version = setting.catalog.launchable(ref)
-    standing = setting.journal.standing()
+    standing = setting.book.standing()
     if standing.pinned_from == str(version):
         raise Blocked(
             f"{setting.key} was rolled back from {version}, which is refused here since: "
@@ -56,7 +56,7 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
             f"{setting.fleet.name} --because …",
         )
     chosen = _chosen(setting, version, kind="rollout", resumed=resumed)
-    if (failure := setting.journal.failure_of(chosen.goal)) and not retry:
+    if (failure := setting.book.failure_of(chosen.goal)) and not retry:
         at, because = failure
         raise GoalFailed(
             f"{version} failed in {setting.key} on {at.astimezone():%Y-%m-%d %H:%M}: {because}.",
@@ -74,7 +74,7 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
     if image:
         version = setting.catalog.launchable(ImageRef.parse(image))
         return _chosen(setting, version, kind="rollback", before=left)
-    pinned = setting.journal.standing().pinned_from
+    pinned = setting.book.standing().pinned_from
     for name in setting.journal.completed():
         version = setting.catalog.resolve(ImageRef.parse(name))
         if name not in (left, pinned) and version.launchable:
@@ -89,7 +89,7 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
 def _leaving(setting: Setting) -> str:
     """Name the version that a rollback leaves: of the rollout that is open or failed, or the
     settled one."""
-    last, standing = setting.journal.last(), setting.journal.standing()
+    last, standing = setting.journal.last(), setting.book.standing()
     if last is not None and last.kind == "rollout" and last.outcome not in ("done", "superseded"):
         return last.goal.version
     return standing.settled.version if standing.settled else ""
@@ -120,8 +120,8 @@ def _chosen(
         file=setting.fleet.file,
         line=setting.fleet.line,
     )
-    settled = setting.journal.standing().settled
-    tried = setting.journal.has_served(str(version))
+    settled = setting.book.standing().settled
+    tried = setting.book.has_served(str(version))
     return Chosen(
         kind=kind,
         goal=Goal(version=str(version), launch_hash=launch.hash),

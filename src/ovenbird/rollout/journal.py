@@ -9,13 +9,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, desc, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
 
+from ovenbird.rollout.book import note
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
-from ovenbird.state.tables import failed_goals, fleets, instances, rollouts, served, steps
+from ovenbird.state.tables import instances, rollouts, steps
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import Goal
 
@@ -36,22 +36,11 @@ class Begun:
     told: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Standing:
-    """What a fleet's next launch would be, and what it may not be."""
-
-    settled: Goal | None = None
-    pinned_from: str | None = None
-    pinned_because: str = ""
-
-
 class Journal:
     """The memory of one fleet. Every method is one transaction."""
 
     def __init__(self, database: Database, key: FleetKey) -> None:
         self._database, self._key = database, key
-
-    # --- rollouts -------------------------------------------------------------------------
 
     def begin(self, begun: Begun) -> None:
         """Write a new rollout down; one that was still running here is superseded by it."""
@@ -106,14 +95,16 @@ class Journal:
     def end(self, begun: Begun, *, outcome: str, told: str, at: datetime) -> None:
         """Close a rollout, and write it into the history. Done settles its goal."""
         with self._database.begin() as db:
-            db.execute(
+            ended = db.execute(
                 update(rollouts)
-                .where(rollouts.c.id == begun.id)
+                .where(rollouts.c.id == begun.id, rollouts.c.outcome == "running")
                 .values(outcome=outcome, told=told, ended_at=at)
-            )
+            ).rowcount
+            if not ended:
+                return  # it was superseded meanwhile: another rollout's word counts now
             if outcome == "done":
                 settled = {"settled": begun.goal.version, "settled_hash": begun.goal.launch_hash}
-                self._fleet(db, **settled, settled_at=at)
+                note(db, self._key, **settled, settled_at=at)
             record(
                 db,
                 Deed(
@@ -128,8 +119,6 @@ class Journal:
                     outcome=outcome,
                 ),
             )
-
-    # --- steps ----------------------------------------------------------------------------
 
     def intend_launch(
         self, begun: Begun, wave: int, order: Order, because: str, at: datetime
@@ -173,8 +162,6 @@ class Journal:
         with self._database.begin() as db:
             return [(row.id, row.token, row.version, row.slot) for row in db.execute(query)]
 
-    # --- instances ------------------------------------------------------------------------
-
     def accept(self, token: str, *, at: datetime) -> None:
         """Remember that an instance passed its gate; the first time counts."""
         with self._database.begin() as db:
@@ -205,87 +192,8 @@ class Journal:
                 .values(ended_at=at, ended_because=because, console=console)
             )
 
-    # --- goals ----------------------------------------------------------------------------
-
-    def standing(self) -> Standing:
-        with self._database.begin() as db:
-            row = db.execute(select(fleets).where(self._mine(fleets, name="name"))).first()
-        if row is None:
-            return Standing()
-        known = row.settled is not None
-        return Standing(
-            settled=Goal(version=row.settled, launch_hash=row.settled_hash) if known else None,
-            pinned_from=row.pinned_from,
-            pinned_because=row.pinned_because or "",
-        )
-
-    def pin(self, version: str, *, because: str, at: datetime) -> None:
-        """Refuse a version here until somebody unpins: a rollback left it."""
-        with self._database.begin() as db:
-            self._fleet(db, pinned_from=version, pinned_because=because, pinned_at=at)
-
-    def unpin(self, *, by: str, because: str, at: datetime) -> None:
-        with self._database.begin() as db:
-            self._fleet(db, pinned_from=None, pinned_because=None, pinned_at=None)
-            deed = Deed(
-                at=at,
-                by=by,
-                verb="unpin",
-                env=self._key.env,
-                subject=self._key.name,
-                because=because,
-            )
-            record(db, deed)
-
-    def has_served(self, version: str) -> bool:
-        """Say whether a version has ever served in this fleet; one that has not is untried."""
-        query = select(served.c.version).where(self._mine(served), served.c.version == version)
-        with self._database.begin() as db:
-            return db.execute(query).first() is not None
-
-    def serves(self, version: str, *, at: datetime) -> None:
-        """Remember that a version served here."""
-        if not self.has_served(version):
-            with self._database.begin() as db:
-                row = {"env": self._key.env, "fleet": self._key.name, "version": version}
-                db.execute(insert(served).values(**row, first_at=at))
-
-    def failure_of(self, goal: Goal) -> tuple[datetime, str] | None:
-        """Return when and why a goal failed here, unless it was given another try since."""
-        with self._database.begin() as db:
-            row = db.execute(select(failed_goals).where(*self._goal(goal))).first()
-        return (row.at, row.because) if row else None
-
-    def goal_failed(self, goal: Goal, *, because: str, at: datetime) -> None:
-        with self._database.begin() as db:
-            db.execute(delete(failed_goals).where(*self._goal(goal)))
-            db.execute(
-                insert(failed_goals).values(
-                    env=self._key.env,
-                    fleet=self._key.name,
-                    version=goal.version,
-                    launch_hash=goal.launch_hash,
-                    at=at,
-                    because=because,
-                )
-            )
-
-    def forgive(self, goal: Goal) -> None:
-        """Forget that a goal failed, since somebody asked for another try."""
-        with self._database.begin() as db:
-            db.execute(delete(failed_goals).where(*self._goal(goal)))
-
-    # --------------------------------------------------------------------------------------
-
-    def _mine(self, table: Table, *, name: str = "fleet") -> ColumnElement[bool]:
-        return (table.c.env == self._key.env) & (table.c[name] == self._key.name)
-
-    def _goal(self, goal: Goal) -> tuple[ColumnElement[bool], ...]:
-        return (
-            self._mine(failed_goals),
-            failed_goals.c.version == goal.version,
-            failed_goals.c.launch_hash == goal.launch_hash,
-        )
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)
 
     def _last(self, *where: ColumnElement[bool]) -> Begun | None:
         query = select(rollouts).where(self._mine(rollouts), *where)
@@ -305,11 +213,6 @@ class Journal:
             because=row.because,
             told=row.told,
         )
-
-    def _fleet(self, db: Connection, **changed: Any) -> None:
-        here = self._mine(fleets, name="name")
-        if not db.execute(update(fleets).where(here).values(**changed)).rowcount:
-            db.execute(insert(fleets).values(env=self._key.env, name=self._key.name, **changed))
 
     def _step(
         self,

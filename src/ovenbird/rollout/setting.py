@@ -12,6 +12,7 @@ from ovenbird.clock import Clock
 from ovenbird.console import Console
 from ovenbird.fleet.health import Probe
 from ovenbird.provider import Provider
+from ovenbird.rollout.book import Book
 from ovenbird.rollout.journal import Journal
 from ovenbird.state.site import Site
 from ovenbird.values.fleet import Fleet, FleetKey
@@ -31,6 +32,7 @@ class Setting:
     balancers: Sequence[Balancer]
     probe_for: Callable[[Collection[str]], Probe]
     journal: Journal
+    book: Book
     clock: Clock
     console: Console
     by: str

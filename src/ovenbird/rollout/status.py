@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from ovenbird.rollout.journal import Begun, Standing
+from ovenbird.rollout.book import Standing
+from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
@@ -83,7 +84,7 @@ def status_of(setting: Setting) -> Status:
         now=setting.clock.now(),
         resolved=_resolved(setting),
         instances=instances,
-        standing=setting.journal.standing(),
+        standing=setting.book.standing(),
         last=setting.journal.last(),
         problem=problem,
     )

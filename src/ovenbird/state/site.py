@@ -73,7 +73,7 @@ def open_site(environ: Mapping[str, str] | None = None) -> Site:
 
 def file_system(folder: Path) -> str:
     """Name the type of the file system that holds ``folder``, as the kernel's mount table does."""
-    best, kind = "", ""
+    folder, best, kind = folder.resolve(), "", ""
     for line in Path("/proc/self/mounts").read_text().splitlines():
         _, point, fstype, *_ = line.split(" ")
         point = point.encode().decode("unicode_escape")

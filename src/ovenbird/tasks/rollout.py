@@ -219,7 +219,7 @@ def unpin(_: Any, fleet: str, because: str, env: str = ENV) -> None:
     """Allow again what a rollback refused."""
     console = Console()
     setting = _setting(env, fleet, console)
-    setting.journal.unpin(by=setting.by, because=because, at=setting.clock.now())
+    setting.book.unpin(by=setting.by, because=because, at=setting.clock.now())
     console.step(f"{setting.key} is not pinned any more")
 
 

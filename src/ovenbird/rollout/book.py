@@ -1,0 +1,120 @@
+"""What a site knows of a fleet between rollouts: the settled goal, the pin, what served here, and
+which goals failed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
+
+from ovenbird.state.database import Database
+from ovenbird.state.history import Deed, record
+from ovenbird.state.tables import failed_goals, fleets, served
+from ovenbird.values.fleet import FleetKey
+from ovenbird.values.instance import Goal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """What a fleet's next launch would be, and what it may not be."""
+
+    settled: Goal | None = None
+    pinned_from: str | None = None
+    pinned_because: str = ""
+
+
+class Book:
+    """The standing facts of one fleet. Every method is one transaction."""
+
+    def __init__(self, database: Database, key: FleetKey) -> None:
+        self._database, self._key = database, key
+
+    def standing(self) -> Standing:
+        with self._database.begin() as db:
+            row = db.execute(select(fleets).where(_here(self._key))).first()
+        if row is None:
+            return Standing()
+        known = row.settled is not None
+        return Standing(
+            settled=Goal(version=row.settled, launch_hash=row.settled_hash) if known else None,
+            pinned_from=row.pinned_from,
+            pinned_because=row.pinned_because or "",
+        )
+
+    def pin(self, version: str, *, because: str, at: datetime) -> None:
+        """Refuse a version here until somebody unpins: a rollback left it."""
+        with self._database.begin() as db:
+            note(db, self._key, pinned_from=version, pinned_because=because, pinned_at=at)
+
+    def unpin(self, *, by: str, because: str, at: datetime) -> None:
+        with self._database.begin() as db:
+            note(db, self._key, pinned_from=None, pinned_because=None, pinned_at=None)
+            deed = Deed(
+                at=at,
+                by=by,
+                verb="unpin",
+                env=self._key.env,
+                subject=self._key.name,
+                because=because,
+            )
+            record(db, deed)
+
+    def has_served(self, version: str) -> bool:
+        """Say whether a version has ever served in this fleet; one that has not is untried."""
+        query = select(served.c.version).where(self._mine(served), served.c.version == version)
+        with self._database.begin() as db:
+            return db.execute(query).first() is not None
+
+    def serves(self, version: str, *, at: datetime) -> None:
+        """Remember that a version served here."""
+        if not self.has_served(version):
+            with self._database.begin() as db:
+                row = {"env": self._key.env, "fleet": self._key.name, "version": version}
+                db.execute(insert(served).values(**row, first_at=at))
+
+    def failure_of(self, goal: Goal) -> tuple[datetime, str] | None:
+        """Return when and why a goal failed here, unless it was given another try since."""
+        with self._database.begin() as db:
+            row = db.execute(select(failed_goals).where(*self._goal(goal))).first()
+        return (row.at, row.because) if row else None
+
+    def goal_failed(self, goal: Goal, *, because: str, at: datetime) -> None:
+        with self._database.begin() as db:
+            db.execute(delete(failed_goals).where(*self._goal(goal)))
+            db.execute(
+                insert(failed_goals).values(
+                    env=self._key.env,
+                    fleet=self._key.name,
+                    version=goal.version,
+                    launch_hash=goal.launch_hash,
+                    at=at,
+                    because=because,
+                )
+            )
+
+    def forgive(self, goal: Goal) -> None:
+        """Forget that a goal failed, since somebody asked for another try."""
+        with self._database.begin() as db:
+            db.execute(delete(failed_goals).where(*self._goal(goal)))
+
+    def _mine(self, table: Table) -> ColumnElement[bool]:
+        return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)
+
+    def _goal(self, goal: Goal) -> tuple[ColumnElement[bool], ...]:
+        return (
+            self._mine(failed_goals),
+            failed_goals.c.version == goal.version,
+            failed_goals.c.launch_hash == goal.launch_hash,
+        )
+
+
+def note(db: Connection, key: FleetKey, **changed: Any) -> None:
+    """Change columns of a fleet's row, which is made where there is none."""
+    if not db.execute(update(fleets).where(_here(key)).values(**changed)).rowcount:
+        db.execute(insert(fleets).values(env=key.env, name=key.name, **changed))
+
+
+def _here(key: FleetKey) -> ColumnElement[bool]:
+    return (fleets.c.env == key.env) & (fleets.c.name == key.name)
