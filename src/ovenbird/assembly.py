@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from ovenbird.bake.bakery import Bakery
@@ -12,7 +13,7 @@ from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import load_bake_environment, load_bake_variables, load_families, load_fleets
 from ovenbird.console import Console
-from ovenbird.fleet.health import probe_for
+from ovenbird.fleet.health import CONSOLE_LINES, probe_for
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.provider.registry import provider_named
 from ovenbird.rollout.book import Book
@@ -78,6 +79,7 @@ def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Settin
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
 
+    console_of = partial(provider.console, lines=CONSOLE_LINES)
     return Setting(
         project=project,
         site=site,
@@ -86,7 +88,7 @@ def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Settin
         catalog=Catalog(site.database),
         provider=provider,
         balancers=balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health),
-        probe_for=lambda accepted: probe_for(fleet.health, provider=provider, accepted=accepted),
+        probe_for=lambda accepted: probe_for(fleet.health, console=console_of, accepted=accepted),
         journal=Journal(site.database, key),
         book=Book(site.database, key),
         clock=SystemClock(),

@@ -12,12 +12,13 @@ import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from ovenbird import process
 from ovenbird.bake.oven import Oven
 from ovenbird.clock import Clock
-from ovenbird.fleet.health import Probe, probe_for
+from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
 from ovenbird.provider import Provider
 from ovenbird.values.errors import ProofFailed
 from ovenbird.values.family import Family
@@ -76,7 +77,7 @@ def prove(
         smoke = family.proof.smoke or HealthCheck(kind="engine")
         _await_boot(
             orders,
-            probe_for(smoke, provider=provider),
+            probe_for(smoke, console=partial(provider.console, lines=CONSOLE_LINES)),
             provider=provider,
             clock=clock,
         )
