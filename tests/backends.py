@@ -84,17 +84,15 @@ def _handler_of(backend: Backend) -> type[BaseHTTPRequestHandler]:
 
         def do_GET(self) -> None:
             backend.count(1)
-            try:
-                if self.path.startswith("/slow"):
-                    time.sleep(backend.slow)
-                bad = self.path == "/healthz" and backend.healthz != 200
-                body = f"web/1 {backend.token}\n".encode()
-                self.send_response(backend.healthz if bad else 200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-            finally:
-                backend.count(-1)
+            if self.path.startswith("/slow"):
+                time.sleep(backend.slow)
+            body = f"web/1 {backend.token}\n".encode()
+            # Before the answer leaves: its reader may look at the count sooner than this thread.
+            backend.count(-1)
+            self.send_response(backend.healthz if self.path == "/healthz" else 200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None: ...
 
