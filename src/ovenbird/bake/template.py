@@ -1,7 +1,7 @@
 """Render what Packer is given, and refuse what this project does not allow in it.
 
-The policy: one build, provisioned through Ovenbird's own door and nothing else, no secret in the
-text. python-hcl2 reads more than HCL allows, so `packer validate` has the last word.
+Every fault is told with the file and line of the template that it comes from. python-hcl2 reads
+more than HCL allows, so `packer validate` has the last word.
 """
 
 from __future__ import annotations
@@ -9,20 +9,19 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ovenbird.bake.policy import broken_rules
 from ovenbird.values.errors import ConfigurationError, Fault
 from ovenbird.values.family import Family
 
 IMAGE = "image.pkr.hcl"
-DOOR = "shell-local"
 PLUGINS = {
     "docker": {"name": "docker", "source": "github.com/hashicorp/docker", "version": ">= 1.0.8"}
 }
-SECRET = re.compile(r"(?i)(password|passwd|secret|token|api_?key)\w*\s*=\s*\"(?!\$\{)[^\"]+\"")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +30,34 @@ class Rendered:
 
     text: str
     template: Path
+    source: Path
     source_type: str
 
     @property
     def hash(self) -> str:
         return hashlib.sha256(self.text.encode()).hexdigest()
+
+    def place_of_line(self, number: int) -> tuple[Path, int]:
+        """Say which template, and which line of it, a rendered line comes from.
+
+        A line with an expression in it looks different there; it is counted from the nearest
+        line above that does not.
+        """
+        lines = self.text.splitlines()
+        for above in range(min(number, len(lines)), 0, -1):
+            for path in (self.template, self.source):
+                same = [n for n, t in _numbered(path) if t.strip() == lines[above - 1].strip()]
+                if lines[above - 1].strip() and len(same) == 1:
+                    return path, same[0] + number - above
+        return self.template, 1
+
+    def place_of_word(self, word: str) -> tuple[Path, int]:
+        """Find the first line of a template that says ``word``, comments left out."""
+        for path in (self.template, self.source):
+            for number, line in _numbered(path):
+                if word in line.partition("#")[0]:
+                    return path, number
+        return self.template, 1
 
 
 def render(family: Family, *, project: Path, provider: str, parent_artifact: str) -> Rendered:
@@ -62,8 +84,12 @@ def render(family: Family, *, project: Path, provider: str, parent_artifact: str
         parent_artifact=parent_artifact,
         variables={name: json.loads(value) for name, value in family.variables},
     )
-    template = project / "packer" / f"{IMAGE}.j2"
-    return Rendered(text=text, template=template, source_type=match[1])
+    return Rendered(
+        text=text,
+        template=project / "packer" / f"{IMAGE}.j2",
+        source=project / "packer" / source,
+        source_type=match[1],
+    )
 
 
 def render_plugins(source_type: str, *, project: Path) -> str:
@@ -75,92 +101,31 @@ def render_plugins(source_type: str, *, project: Path) -> str:
 
 def check(rendered: Rendered, *, project: Path) -> None:
     """Raise `ConfigurationError` with every fault of a rendered template."""
-    where = str(rendered.template.relative_to(project))
-    try:
-        import hcl2
+    import hcl2
+    from lark.exceptions import LarkError
 
+    try:
         data: dict[str, Any] = hcl2.loads(rendered.text)
-    except Exception as error:
-        line = getattr(error, "line", 0)
-        problem = str(error).splitlines()[0]
+    except LarkError as error:
+        number = max(getattr(error, "line", 1), 1)
+        path, line = rendered.place_of_line(number)
         raise ConfigurationError.of(
-            f"What it renders is not HCL (rendered line {line}): {problem}",
+            f"What it renders is not HCL (rendered line {number}): {str(error).splitlines()[0]}",
             remedy="See the rendered text: invoke image.render FAMILY",
-            file=where,
+            file=str(path.relative_to(project)),
+            line=line,
         ) from error
-    if faults := [
-        Fault(file=where, line=_line(rendered, token), problem=problem, remedy=remedy)
-        for token, problem, remedy in _broken_rules(data, rendered.text)
-    ]:
+    faults = []
+    for broken in broken_rules(data, rendered.text):
+        path, line = rendered.place_of_word(broken.word)
+        where = str(path.relative_to(project))
+        faults.append(Fault(file=where, line=line, problem=broken.problem, remedy=broken.remedy))
+    if faults:
         raise ConfigurationError(faults)
 
 
-def _broken_rules(data: Mapping[str, Any], text: str) -> Iterator[tuple[str, str, str]]:
-    """Yield (a word to find the line by, the problem, the remedy) for each broken rule."""
-    builds = data.get("build", [])
-    if len(builds) != 1:
-        yield (
-            "build",
-            f"It has {len(builds)} build blocks; an image is one build.",
-            "Keep exactly one build block.",
-        )
-    for build in builds:
-        doors = [_bare(kind) for block in build.get("provisioner", []) for kind in block]
-        for kind in doors:
-            if kind != DOOR:
-                yield (
-                    f'"{kind}"',
-                    f"It provisions with {kind!r}; an image is provisioned by Ansible through "
-                    "Ovenbird alone.",
-                    "Put the work into a role, and remove this provisioner.",
-                )
-        for block in build.get("provisioner", []):
-            for kind, body in block.items():
-                inline = body.get("inline", [])
-                if _bare(kind) == DOOR and [_bare(word) for word in inline] not in (
-                    ["${var.provision}"],
-                    ["var.provision"],
-                ):
-                    yield (
-                        "inline",
-                        "Its shell-local provisioner runs something other than var.provision.",
-                        "Put the work into a role, and leave inline = [var.provision].",
-                    )
-        if len(doors) != 1:
-            yield (
-                "build",
-                f"It has {len(doors)} provisioners; Ovenbird's door is one.",
-                'Keep the one provisioner "shell-local" with inline = [var.provision].',
-            )
-    if _has_dynamic(data):
-        yield (
-            "dynamic",
-            "It has a dynamic block, which no check can see through.",
-            "Write the blocks out; Jinja2 can repeat them.",
-        )
-    if found := SECRET.search(text):
-        yield (
-            found[0].split("=")[0].strip(),
-            f"It holds a secret in clear ({found[0].split('=')[0].strip()}).",
-            "Name it under secrets: in inventories/bake/environment.yml; it is mounted at "
-            "/run/ovenbird-bake/secrets/NAME while baking.",
-        )
-
-
-def _has_dynamic(node: object) -> bool:
-    if isinstance(node, dict):
-        return "dynamic" in node or any(_has_dynamic(value) for value in node.values())
-    return isinstance(node, list) and any(_has_dynamic(item) for item in node)
-
-
-def _bare(word: object) -> str:
-    return str(word).strip('"')
-
-
-def _line(rendered: Rendered, token: str) -> int:
-    """Find the line of the *template* that says ``token``; 0 where another file brought it."""
-    lines = rendered.template.read_text().splitlines()
-    return next((n for n, line in enumerate(lines, 1) if token in line), 0)
+def _numbered(path: Path) -> Iterable[tuple[int, str]]:
+    return enumerate(path.read_text().splitlines(), start=1)
 
 
 def _read(path: Path) -> str:
