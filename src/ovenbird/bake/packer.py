@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
@@ -12,7 +13,7 @@ from pathlib import Path
 from ovenbird import process
 from ovenbird.bake import provision
 from ovenbird.bake.template import IMAGE, Rendered
-from ovenbird.values.errors import BakeFailed
+from ovenbird.values.errors import BakeFailed, ConfigurationError
 
 PLUGINS_SINCE = (1, 7)
 
@@ -52,7 +53,10 @@ class Kitchen:
 def prepare(
     kitchen: Kitchen, rendered: Rendered, *, plugins: str, version: tuple[int, ...]
 ) -> None:
-    """Write what was rendered, and let Packer say whether it is valid."""
+    """Write what was rendered, and let Packer say whether it is valid.
+
+    Raises `ConfigurationError` where it is not.
+    """
     kitchen.build.mkdir()
     (kitchen.build / IMAGE).write_text(rendered.text)
     if version >= PLUGINS_SINCE:
@@ -69,11 +73,21 @@ def prepare(
         check=False,
     )
     if said.code:
-        raise BakeFailed(
-            "Packer does not accept what packer/image.pkr.hcl.j2 renders.",
-            remedy="Correct the template; see the whole text with: invoke image.render FAMILY",
-            evidence=(said.stdout + said.stderr).strip(),
-        )
+        raise _refused(rendered, said.stdout + said.stderr)
+
+
+def _refused(rendered: Rendered, said: str) -> ConfigurationError:
+    """Tell the first thing that Packer minds, with the line of the template that it means."""
+    first = re.search(r"^Error: (.*)", said, re.MULTILINE)
+    place = re.search(rf"on \S*{re.escape(IMAGE)} line (\d+)", said)
+    path, line = rendered.place_of_line(int(place[1]) if place else 0)
+    return ConfigurationError.of(
+        f"Packer does not accept what it renders: {first[1] if first else said.strip()}",
+        remedy="Correct the template; see the whole text with: invoke image.render FAMILY\n"
+        + said.strip(),
+        file=f"packer/{path.name}",
+        line=line,
+    )
 
 
 def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> str:
