@@ -6,11 +6,14 @@ from functools import partial
 from pathlib import Path
 
 from ovenbird.bake.bakery import Bakery
+from ovenbird.bake.guard import faults_of as guard_faults
 from ovenbird.bake.oven import Oven
 from ovenbird.bake.oven_podman import PodmanOven
+from ovenbird.bake.template import check, render
 from ovenbird.balancer.registry import balancers_for
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
+from ovenbird.config import faults_of as configuration_faults
 from ovenbird.config import load_bake_environment, load_bake_variables, load_families, load_fleets
 from ovenbird.console import Console
 from ovenbird.fleet.health import CONSOLE_LINES, probe_for
@@ -21,7 +24,7 @@ from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
-from ovenbird.values.errors import ConfigurationError
+from ovenbird.values.errors import ConfigurationError, Fault
 from ovenbird.values.fleet import Fleet, FleetKey
 
 OVENS = ("podman",)
@@ -60,6 +63,22 @@ def bakery(project: Path, site: Site, console: Console, *, on: str = "podman") -
         console=console,
         by=whoami(),
     )
+
+
+def faults_of_project(project: Path) -> list[Fault]:
+    """Find everything that is wrong in a project's files: configuration, guard, templates."""
+    faults = [*configuration_faults(project), *guard_faults(project)]
+    try:
+        families = load_families(project)
+    except ConfigurationError:
+        return faults  # told above, each with its line
+    for family in families.values():
+        try:
+            rendered = render(family, project=project, provider=OVENS[0], parent_artifact="none")
+            check(rendered, project=project)
+        except ConfigurationError as error:
+            faults += [fault for fault in error.faults if fault not in faults]
+    return faults
 
 
 def fleet_named(project: Path, env: str, name: str) -> Fleet:

@@ -110,6 +110,14 @@ def stream(
     return child.returncode
 
 
+def pass_through(argv: Sequence[str], *, doing: str, cwd: Path) -> int:
+    """Run a program that talks to the operator itself; return its exit code."""
+    try:
+        return subprocess.run(list(argv), env=_environment(None), cwd=cwd, check=False).returncode
+    except FileNotFoundError as missing:
+        raise _not_installed(argv[0], doing) from missing
+
+
 def _environment(extra: Mapping[str, str] | None) -> dict[str, str]:
     """Add the folders of daemons to the PATH, where an ordinary user's shell has none."""
     env = {**os.environ, **(extra or {})}

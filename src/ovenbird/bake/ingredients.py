@@ -16,8 +16,10 @@ from ovenbird.values.image import Version
 from ovenbird.values.recipe import Recipe
 
 SEAL = "playbooks/seal.yml"
-GUARDS = {"callback_plugins", "vars_plugins"}
 NOT_BAKED = {"molecule", "__pycache__"}
+NOT_BESIDE = {"callback_plugins", "vars_plugins", "roles", *NOT_BAKED}
+"""Folders beside the playbooks that are no ingredient: the guard, and the link to the roles, of
+which only those that are reached count."""
 
 
 def recipe_of(
@@ -47,7 +49,11 @@ def recipe_of(
 def _files(project: Path, playbook: str) -> Iterator[Path]:
     yield from (project / playbook, project / SEAL)
     reached = {*roles_reached(project, playbook), *roles_reached(project, SEAL)}
-    beside = [d for d in (project / "playbooks").iterdir() if d.is_dir() and d.name not in GUARDS]
+    beside = [
+        folder
+        for folder in (project / "playbooks").iterdir()
+        if folder.is_dir() and folder.name not in NOT_BESIDE
+    ]
     for folder in [*(project / "roles" / role for role in sorted(reached)), *sorted(beside)]:
         for path in sorted(folder.rglob("*")):
             if path.is_file() and not NOT_BAKED & set(path.relative_to(folder).parts):

@@ -109,22 +109,22 @@ def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, 
     hands.finish_launches()
     observed = lookout.look()
     if retry:
-        _take(clear_failed(chosen.goal, observed), hands, outcome, setting, "ended for a retry")
+        _take(clear_failed(chosen.goal, observed), hands, outcome, setting)
     hurry = _Hurry(setting)
     untried = chosen.untried
     while True:
         observed = lookout.look()
         for token, why in lookout.admit():
-            setting.console.step(f"{token} is healthy: {why}")
+            setting.console.note(f"  {token} is healthy: {why}")
             observed = lookout.look()
         if any(chosen.goal.is_run_by(i) and i.is_serving for i in observed):
             setting.book.serves(chosen.goal.version, at=setting.clock.now())
             untried = False
         hurry.note(chosen, observed)
         match next_wave(chosen.goal, setting.bounds, observed, untried=untried):
-            case Wave(steps, why):
+            case Wave(steps, _):
                 hands.forget_strangers()
-                _take(steps, hands, outcome, setting, why)
+                _take(steps, hands, outcome, setting)
                 hurry.moved()
             case Done(why):
                 hands.forget_strangers()
@@ -141,17 +141,23 @@ def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, 
         setting.clock.sleep(setting.fleet.health.interval)
 
 
-def _take(
-    steps: tuple[Step, ...], hands: Hands, outcome: Outcome, setting: Setting, why: str
-) -> None:
+def _take(steps: tuple[Step, ...], hands: Hands, outcome: Outcome, setting: Setting) -> None:
+    """Take the steps of a wave. What was launched in the last one and only wants its traffic now
+    belongs to that one."""
     if not steps:
         return
-    number = len(outcome.waves) + 1
-    taken: list[Taken] = []
-    outcome.waves.append(taken)
-    with setting.console.inside(f"Wave {number}: {_in_words(steps)} ({why})"):
-        for step in steps:
-            taken.append(Taken(step=step, token=hands.take(step, wave=number)))
+    if outcome.waves and all(isinstance(step, Register) for step in steps):
+        _take_each(steps, hands, outcome)
+        return
+    outcome.waves.append([])
+    with setting.console.inside(f"Wave {len(outcome.waves)}: {_in_words(steps)}"):
+        _take_each(steps, hands, outcome)
+
+
+def _take_each(steps: tuple[Step, ...], hands: Hands, outcome: Outcome) -> None:
+    for step in steps:
+        token = hands.take(step, wave=len(outcome.waves))
+        outcome.waves[-1].append(Taken(step=step, token=token))
 
 
 def _in_words(steps: tuple[Step, ...]) -> str:

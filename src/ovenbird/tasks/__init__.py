@@ -8,12 +8,22 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, image, rollout
+from ovenbird.tasks import bake, house, image, rollout
 
 
 def make_namespace() -> Collection:
     """Collect all verbs: daily ones on top, the rest in namespaces."""
-    top = Collection(bake.bake, rollout.rollout, rollout.rollback, rollout.status, rollout.history)
+    top = Collection(
+        bake.bake,
+        rollout.rollout,
+        rollout.rollback,
+        rollout.status,
+        rollout.history,
+        house.quickstart,
+        house.run_tests,
+        house.doctor,
+        house.check,
+    )
     top.add_collection(
         Collection(
             "image",

@@ -138,6 +138,7 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
     from ovenbird.rollout.status import status_of
     from ovenbird.state.site import open_site
     from ovenbird.tasks.documents import status_document
+    from ovenbird.tasks.show import show_status
 
     console = Console()
     project = assembly.project_folder(Path.cwd())
@@ -152,25 +153,7 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
     if json:
         console.document({"fleets": [status_document(status) for status in found]})
         return
-    rows = [
-        [
-            f"{s.fleet.env}/{s.fleet.name}",
-            i.token,
-            i.version,
-            str(i.health),
-            i.address or "",
-            _age(s.now, i.launched_at),
-            i.because,
-        ]
-        for s in found
-        for i in s.instances
-    ]
-    if rows:
-        console.table(["fleet", "instance", "image", "health", "address", "age", "because"], rows)
-    for s in found:
-        console.result(f"{s.fleet.env}/{s.fleet.name}: {s.sentence}")
-        for remark in s.remarks:
-            console.result(f"  {remark}")
+    show_status(console, found)
 
 
 @verb(
@@ -221,11 +204,3 @@ def unpin(_: Any, fleet: str, because: str, env: str = ENV) -> None:
     setting = _setting(env, fleet, console)
     setting.book.unpin(by=setting.by, because=because, at=setting.clock.now())
     console.step(f"{setting.key} is not pinned any more")
-
-
-def _age(now: Any, then: Any) -> str:
-    seconds = int((now - then).total_seconds())
-    for size, unit in ((86400, "d"), (3600, "h"), (60, "min")):
-        if seconds >= size:
-            return f"{seconds // size} {unit}"
-    return f"{seconds} s"
