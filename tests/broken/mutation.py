@@ -87,11 +87,12 @@ def playbook(name: str, text: str, *, line: str, says: str, allowed: str) -> Kin
 
 def copy_of_this_project(to: Path) -> Path:
     """A copy of the shipped configuration, which has no faults."""
+    to.mkdir(exist_ok=True)
     for name in SHIPPED:
         source = ROOT / name
         if source.is_dir():
             leave = shutil.ignore_patterns("__pycache__")
-            shutil.copytree(source, to / name, ignore=leave)
+            shutil.copytree(source, to / name, ignore=leave, symlinks=True)
         elif source.exists():
             shutil.copy(source, to / name)
     return to
