@@ -6,6 +6,7 @@ from tests.broken.files import BAKE_KINDS, FILE_KINDS
 from tests.broken.fleets import FLEET_KINDS
 from tests.broken.images import IMAGE_KINDS, PLAYBOOK_KINDS
 from tests.broken.mutation import Kind
+from tests.broken.templates import GUARD_KINDS, TEMPLATE_KINDS
 
 KINDS: tuple[Kind, ...] = (
     *FILE_KINDS,
@@ -13,4 +14,6 @@ KINDS: tuple[Kind, ...] = (
     *PLAYBOOK_KINDS,
     *FLEET_KINDS,
     *BAKE_KINDS,
+    *TEMPLATE_KINDS,
+    *GUARD_KINDS,
 )

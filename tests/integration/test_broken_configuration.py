@@ -26,6 +26,7 @@ from tests.broken.mutation import (
 )
 
 from ovenbird import config
+from ovenbird.assembly import faults_of_project
 from ovenbird.values.errors import ConfigurationError
 
 
@@ -39,8 +40,8 @@ def contents(project: Path) -> dict[str, str]:
 
 def test_what_is_shipped_has_no_faults(tmp_path: Path) -> None:
     project = copy_of_this_project(tmp_path)
-    assert config.faults_of(project) == ()
-    assert config.load_environments(project) == ["dev", "staging"]
+    assert faults_of_project(project) == []
+    assert config.load_environments(project) == ["dev", "quickstart", "staging"]
 
 
 def test_every_row_has_a_name_of_its_own() -> None:
@@ -53,7 +54,7 @@ def test_it_is_refused_with_its_line_and_what_is_allowed(kind: Kind, tmp_path: P
     project = copy_of_this_project(tmp_path)
     kind.breaks(project)
     before = contents(project)
-    error = ConfigurationError(config.faults_of(project))
+    error = ConfigurationError(faults_of_project(project))
     assert error.exit_code == 2
     told = [fault for fault in error.faults if sentence(project, kind) in fault.problem]
     assert len(told) == 1, "\n".join(map(str, error.faults))
@@ -75,7 +76,7 @@ def test_all_faults_of_all_files_are_told_at_once(tmp_path: Path) -> None:
     )
     for breaks in broken:
         breaks(project)
-    assert [fault.file for fault in config.faults_of(project)] == [
+    assert [fault.file for fault in faults_of_project(project)] == [
         "inventories/bake/environment.yml",
         DEV,
         "inventories/staging/fleets.yml",

@@ -136,6 +136,7 @@ def _read(path: Path) -> str:
             "This file is missing.",
             remedy="Restore it from the repository, or write a source for this provider.",
             file=f"packer/{path.name}",
+            line=1,
         ) from missing
 
 
