@@ -12,8 +12,9 @@ import io
 import socket
 import threading
 import time
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 
@@ -21,12 +22,15 @@ from types import TracebackType
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
     """One moment. ``serving`` and ``listed`` are addresses; ``seen`` is False where the sampler
-    itself was blind, because HAProxy did not answer."""
+    itself was blind, because HAProxy did not answer. ``sessions`` are in flight then, by the
+    names of their servers; ``draining`` are the names of those that get nothing new."""
 
     at: float
     serving: frozenset[str]
     listed: frozenset[str]
     seen: bool
+    sessions: Mapping[str, int] = field(default_factory=dict)
+    draining: frozenset[str] = frozenset()
 
 
 class Sampler:
@@ -74,6 +78,14 @@ class Sampler:
         """How many samples say nothing."""
         return sum(not sample.seen for sample in self.samples)
 
+    def in_flight_at_drains(self) -> dict[str, int]:
+        """What was in flight at each server when it was first seen draining, by its name."""
+        first: dict[str, int] = {}
+        for sample in self.samples:
+            for name in sample.draining - first.keys():
+                first[name] = sample.sessions[name]
+        return first
+
     def _keep_looking(self) -> None:
         began = time.monotonic()
         with ThreadPoolExecutor(max_workers=8) as pool:
@@ -96,7 +108,14 @@ class Sampler:
         ]
         answers = pool.map(self._answers, dealt)
         serving = frozenset(a for a, good in zip(dealt, answers, strict=True) if good)
-        return Sample(at=at, serving=serving, listed=listed, seen=True)
+        return Sample(
+            at=at,
+            serving=serving,
+            listed=listed,
+            seen=True,
+            sessions={row["svname"]: int(row["scur"] or 0) for row in rows},
+            draining=frozenset(row["svname"] for row in rows if row["status"].startswith("DRAIN")),
+        )
 
     def _rows(self) -> list[dict[str, str]]:
         text = b""

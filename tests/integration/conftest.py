@@ -1,0 +1,106 @@
+"""One baked project for the whole session, and fleets in it that live for one test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from itertools import count
+from pathlib import Path
+
+import pytest
+from tests.live import LiveFleet
+from tests.project import SMOKE, TITLE, Project
+
+NEVER_ANSWERS = """
+# An image for tests: its port accepts, and nothing ever answers.
+[Service]
+Type=simple
+PIDFile=
+ExecStartPre=
+ExecStart=
+ExecStart=/usr/bin/python3 -c \
+    'import socket, time; door = socket.create_server(("", 80)); time.sleep(1e6)'
+"""
+PROOF_OF_WEB = "tests/images/test_family_web.py"
+
+
+@pytest.fixture(scope="session")
+def oven_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
+    """A copy of this project with ``web/1`` baked and stable: about a minute, once a session.
+
+    With OVENBIRD_TEST_OVEN=FOLDER it is kept there, and the next session bakes nothing again.
+    """
+    kept = os.environ.get("OVENBIRD_TEST_OVEN")
+    home = Path(kept) if kept else tmp_path_factory.mktemp("oven")
+    project = Project.copied(home / "project", site=home / "site")
+    try:
+        project.bake(changes={})
+        project.run("image.promote", "web/1", "stable")
+        yield project
+    finally:
+        if not kept:
+            project.close()
+
+
+@pytest.fixture(scope="session")
+def second_image(oven_project: Project) -> str:
+    """Another good image of web: the same but for its title."""
+    return oven_project.bake(changes={TITLE: "web_title: The second\n"})
+
+
+@pytest.fixture(scope="session")
+def ill_image(oven_project: Project) -> str:
+    """An image that answers 500, and was proven by a smoke check that wants just that."""
+    return oven_project.bake(
+        changes={
+            TITLE: "web_title: The ill one\n      web_healthz_status: 500\n",
+            SMOKE: "smoke: {http: /healthz, status: 500}",
+            f"tests: [{PROOF_OF_WEB}]": "tests: []",
+        },
+        without=PROOF_OF_WEB,
+    )
+
+
+@pytest.fixture(scope="session")
+def silent_image(oven_project: Project) -> str:
+    """An image whose port accepts and never answers, proven by its engine alone."""
+    unit = oven_project.folder / "roles/web/templates/nginx-ends-gracefully.conf"
+    before = unit.read_text()
+    unit.write_text(before + NEVER_ANSWERS)
+    try:
+        return oven_project.bake(
+            changes={
+                SMOKE: "smoke: {engine: true}",
+                f"tests: [{PROOF_OF_WEB}]": "tests: []",
+            },
+            without=PROOF_OF_WEB,
+        )
+    finally:
+        unit.write_text(before)
+
+
+@pytest.fixture(scope="session")
+def _numbers() -> Iterator[int]:
+    return count(os.getpid() * 100)
+
+
+@pytest.fixture
+def new_fleet(oven_project: Project, _numbers: Iterator[int]) -> Iterator[Callable[..., LiveFleet]]:
+    """Make fleets that nobody has rolled yet: ``new_fleet(size=2, env="staging", name="web")``."""
+    made: list[LiveFleet] = []
+
+    def make(*, size: int = 3, env: str = "dev", name: str = "") -> LiveFleet:
+        fleet = LiveFleet(oven_project, name or f"web-{next(_numbers)}", env=env)
+        fleet.declare(size=size)
+        made.append(fleet)
+        return fleet
+
+    yield make
+    for fleet in made:
+        fleet.retire()
+
+
+@pytest.fixture
+def fleet(new_fleet: Callable[..., LiveFleet]) -> LiveFleet:
+    """A fleet of three that nobody has rolled yet."""
+    return new_fleet()
