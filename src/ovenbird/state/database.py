@@ -6,9 +6,9 @@ An older Ovenbird refuses a newer schema. Before a migration SQLite is copied be
 from __future__ import annotations
 
 import secrets
-import shutil
+import sqlite3
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -82,7 +82,7 @@ class Database:
                 remedy="Upgrade Ovenbird here, or name another state in OVENBIRD_STATE.",
             )
         if found is not None and file is not None:
-            shutil.copy2(file, file.with_name(f"{file.name}.before-{SCHEMA}"))
+            _copy(file, file.with_name(f"{file.name}.before-{SCHEMA}"))
         from alembic import command
         from alembic.config import Config
 
@@ -104,6 +104,12 @@ class Database:
                 f"The site's database cannot be opened: {getattr(error, 'orig', error)}.",
                 remedy="See that it is there, is a database, and may be read by you.",
             ) from error
+
+
+def _copy(file: Path, to: Path) -> None:
+    """Copy a database with what is still in its write-ahead log, which a copied file lacks."""
+    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(to)) as target:
+        source.backup(target)
 
 
 def _teach_sqlite(engine: Engine) -> None:
