@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from ovenbird import assembly
+from ovenbird.assembly import baking, rolling
 from ovenbird.bake import bake
 from ovenbird.bake.bakery import Bakery, Wish
 from ovenbird.balancer import haproxy_process
@@ -45,9 +45,9 @@ class Shown:
 def quickstart(project: Path, site: Site, console: Console) -> Shown:
     """Go the whole way once. Run again, it finds its images and goes the rest of it."""
     seconds: dict[str, float] = {}
-    bakery = assembly.bakery(project, site, console)
-    fleet = assembly.fleet_named(project, ENV, "web")
-    setting = assembly.setting(project, site, console, fleet)
+    bakery = baking.bakery(project, site, console)
+    fleet = rolling.fleet_named(project, ENV, "web")
+    setting = rolling.setting(project, site, console, fleet)
     address = f"http://{fleet.balancers[0].bind}"
     with _timed("bake and prove base and web", seconds, console):
         first = _bake(bakery)
@@ -66,8 +66,8 @@ def quickstart(project: Path, site: Site, console: Console) -> Shown:
 
 def clean(project: Path, site: Site, console: Console) -> None:
     """Remove all that the quickstart made: servers, front door, images, and its site."""
-    fleet = assembly.fleet_named(project, ENV, "web")
-    setting = assembly.setting(project, site, console, fleet)
+    fleet = rolling.fleet_named(project, ENV, "web")
+    setting = rolling.setting(project, site, console, fleet)
     provider = PodmanProvider(folder=site.folder, site=site.id)
     for balancer in setting.balancers:
         balancer.close()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from pathlib import Path
 from typing import NoReturn, cast
 
@@ -92,7 +93,12 @@ def read(project: Path, file: str) -> Document:
 
     Raises `ConfigurationError` where it is missing, unreadable, not UTF-8 or not YAML.
     """
-    text = _text(project / file, file)
+    return _parsed(file, _text(project / file, file))
+
+
+@lru_cache(maxsize=256)
+def _parsed(file: str, text: str) -> Document:
+    """Parse a text once a process: the same role is asked about by several playbooks."""
     try:
         tree = YAML(typ="rt", pure=True).load(text)
     except YAMLError as error:

@@ -35,6 +35,7 @@ def bake(
 ) -> None:
     """Bake a golden image: render, provision, seal, prove, register."""
     from ovenbird import assembly
+    from ovenbird.assembly import baking
     from ovenbird.bake import bake as bake_image
     from ovenbird.bake.bakery import Wish
     from ovenbird.state.site import open_site
@@ -42,7 +43,7 @@ def bake(
 
     console = Console()
     project = assembly.project_folder(Path.cwd())
-    bakery = assembly.bakery(project, open_site(), console, on=on)
+    bakery = baking.bakery(project, open_site(), console, on=on)
     wish = Wish(force=force, refresh=refresh, keep=keep, verbose=verbose, because=because)
     result = bake_image(family, bakery, wish)
     if json:

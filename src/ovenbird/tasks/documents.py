@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from ovenbird.rollout import Outcome
-from ovenbird.rollout.goal import Chosen
-from ovenbird.rollout.intent import Foreseen
-from ovenbird.rollout.preview import document_step
-from ovenbird.rollout.status import Status
-from ovenbird.values.image import Version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from ovenbird.rollout import Outcome
+    from ovenbird.rollout.goal import Chosen
+    from ovenbird.rollout.intent import Foreseen
+    from ovenbird.rollout.status import Status
+    from ovenbird.values.image import Version
 
 
 def image_document(version: Version) -> dict[str, object]:
@@ -47,6 +49,8 @@ def plan_document(foreseen: Foreseen, chosen: Chosen) -> dict[str, object]:
 
 def outcome_document(outcome: Outcome) -> dict[str, object]:
     """What ``rollout --json`` shows: the waves that were, each step with its because."""
+    from ovenbird.rollout.preview import document_step
+
     return {
         "outcome": outcome.outcome,
         "because": outcome.because,

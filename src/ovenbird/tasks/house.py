@@ -80,7 +80,7 @@ def doctor(_: Any, json: bool = False) -> None:
 def check(_: Any) -> None:
     """Refuse what this project does not allow: configuration, playbooks, inventories, templates."""
     from ovenbird import assembly
-    from ovenbird.assembly import faults_of_project
+    from ovenbird.assembly.checking import faults_of_project
     from ovenbird.values.errors import ConfigurationError
 
     project = assembly.project_folder(Path.cwd())

@@ -71,11 +71,12 @@ def show(_: Any, image: str, json: bool = False) -> None:
 def explain(_: Any, family: str) -> None:
     """Say which input of a family changed since which image, and so whether a bake is due."""
     from ovenbird import assembly
+    from ovenbird.assembly import baking
     from ovenbird.bake.known import explained
     from ovenbird.state.site import open_site
 
     console = Console()
-    bakery = assembly.bakery(assembly.project_folder(Path.cwd()), open_site(), console)
+    bakery = baking.bakery(assembly.project_folder(Path.cwd()), open_site(), console)
     console.result(explained(family, bakery))
 
 
@@ -86,6 +87,7 @@ def explain(_: Any, family: str) -> None:
 def render(_: Any, family: str, on: str = "podman") -> None:
     """Print what Packer would be given for a family."""
     from ovenbird import assembly
+    from ovenbird.assembly import baking
     from ovenbird.bake.known import parent_of
     from ovenbird.bake.template import check
     from ovenbird.bake.template import render as render_template
@@ -93,7 +95,7 @@ def render(_: Any, family: str, on: str = "podman") -> None:
 
     console = Console()
     project = assembly.project_folder(Path.cwd())
-    bakery = assembly.bakery(project, open_site(), console, on=on)
+    bakery = baking.bakery(project, open_site(), console, on=on)
     parent = parent_of(family, bakery)
     artifact = parent.artifact(on) if parent else None
     rendered = render_template(

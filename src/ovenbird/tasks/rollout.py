@@ -27,11 +27,12 @@ COMMON = {
 
 def _setting(env: str, name: str, console: Console) -> Setting:
     from ovenbird import assembly
+    from ovenbird.assembly import rolling
     from ovenbird.state.site import open_site
 
     project = assembly.project_folder(Path.cwd())
-    fleet = assembly.fleet_named(project, env, name)
-    return assembly.setting(project, open_site(), console, fleet)
+    fleet = rolling.fleet_named(project, env, name)
+    return rolling.setting(project, open_site(), console, fleet)
 
 
 @verb(
@@ -134,6 +135,7 @@ def _carry_out(
 def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: bool = False) -> None:
     """Show which instances run, which image, and how they are."""
     from ovenbird import assembly
+    from ovenbird.assembly import rolling
     from ovenbird.config import load_environments, load_fleets
     from ovenbird.rollout.status import status_of
     from ovenbird.state.site import open_site
@@ -147,9 +149,9 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
     for one in load_environments(project) if all else [env]:
         wanted = load_fleets(project, one)
         if fleet:
-            wanted = {fleet: assembly.fleet_named(project, one, fleet)}
+            wanted = {fleet: rolling.fleet_named(project, one, fleet)}
         for described in wanted.values():
-            found.append(status_of(assembly.setting(project, site, console, described)))
+            found.append(status_of(rolling.setting(project, site, console, described)))
     if json:
         console.document({"fleets": [status_document(status) for status in found]})
         return

@@ -1,0 +1,255 @@
+"""Make one image, in the order of its life: render, provision and seal, prove, register.
+
+Imported only when an image is really made: a bake that finds its recipe known needs none of it.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+
+from ovenbird.bake import ledger, packer, tools
+from ovenbird.bake.bakery import Bakery, Wish
+from ovenbird.bake.ingredients import SEAL
+from ovenbird.bake.lend import lend_to
+from ovenbird.bake.prove import prove
+from ovenbird.bake.template import Rendered, check, render, render_plugins
+from ovenbird.bake.tree import tree
+from ovenbird.bake.upkeep import child_environment, clean
+from ovenbird.bake.watch import Watch
+from ovenbird.catalog import Baked
+from ovenbird.fleet.launch import resolve
+from ovenbird.packages.index import moved, package_state
+from ovenbird.packages.sources import Source, apt_options
+from ovenbird.values.errors import BakeFailed, CommandFailed, ProofFailed
+from ovenbird.values.family import Definition, Family
+from ovenbird.values.fleet import LaunchSpec
+from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
+from ovenbird.values.recipe import Recipe
+
+
+def make(
+    family: Family,
+    parent: Version | None,
+    recipe: Recipe,
+    sources: tuple[Source, ...],
+    packages: str,
+    bakery: Bakery,
+    wish: Wish,
+) -> Version:
+    """Render, provision and seal, prove, register. What fails is undone in reverse."""
+    token = f"bake-{family.name}-{secrets.token_hex(5)}"
+    log = bakery.site.folder / "logs" / f"{token}.log"
+    log.parent.mkdir(exist_ok=True)
+    started = bakery.clock.now()
+    with ExitStack() as undo:
+        book = ledger.Ledger.open(bakery.bakes / token, token=token, family=family.name)
+        undo.callback(clean, book, bakery)
+        kitchen = packer.Kitchen(
+            folder=book.folder, token=token, environment=child_environment(book, bakery)
+        )
+        source = _source(family, parent, sources, packages, book, bakery)
+        rendered = _render(family, source, bakery)
+        version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")
+        plugins = render_plugins(rendered.source_type, project=bakery.project)
+        packer.prepare(kitchen, rendered, plugins=plugins, version=version)
+        _lend(kitchen, sources, bakery)
+        made = _provision(family, kitchen, book, bakery, wish, log=log)
+        book.intend(image=made)
+        artifact = Artifact(
+            provider=bakery.oven.name,
+            id=made,
+            template=rendered.hash,
+            parent=source,
+            token=token,
+            location=bakery.oven.location(),
+            size=bakery.oven.size(made),
+            baked_at=bakery.clock.now(),
+        )
+        after = package_state(sources, bakery.environment)
+        baked = Baked(
+            recipe=recipe,
+            packages=packages if after == packages else moved(packages, after),
+            packages_at=started,
+            parent=str(parent) if parent else None,
+            contract=family.contract,
+            artifact=artifact,
+            provenance=Provenance(
+                by=bakery.by, because=wish.because, tools=tools.provenance(version)
+            ),
+            log=str(log),
+        )
+        _prove(family, baked, kitchen, book, bakery, wish)
+        registered = bakery.catalog.register(baked, state=ImageState.ACTIVE)
+        book.images.remove(made)  # it has an owner now
+        book.write()
+        bakery.oven.name_artifact(
+            made, name=f"localhost/ovenbird-{bakery.site.id}/{family.name}:{registered.number}"
+        )
+        return registered
+
+
+def _source(
+    family: Family,
+    parent: Version | None,
+    sources: tuple[Source, ...],
+    packages: str,
+    book: ledger.Ledger,
+    bakery: Bakery,
+) -> str:
+    """Return the artifact that the bake starts from: the parent's, or a first tree."""
+    if parent is not None:
+        artifact = parent.artifact(bakery.oven.name)
+        if artifact is None:
+            raise BakeFailed(
+                f"{parent} has no artifact for {bakery.oven.name}.",
+                remedy=f"Bake it there first: invoke bake {parent.family} --on {bakery.oven.name}",
+            )
+        return artifact.id
+    definition = family.definition or Definition()
+    if definition.oci:
+        with bakery.console.inside(f"Fetching {definition.oci}"):
+            return bakery.oven.adopt_reference(definition.oci)
+    with bakery.console.inside(f"Making the first tree of {definition.suite} with mmdebstrap"):
+        tar = tree(
+            definition,
+            sources=sources,
+            options=apt_options(bakery.environment),
+            packages=packages,
+            cache=bakery.site.folder / "cache",
+        )
+        name = f"localhost/ovenbird-bake/{book.token}"
+        book.intend(image=name)
+        return bakery.oven.adopt_tree(tar, name=name)
+
+
+def _render(family: Family, parent_artifact: str, bakery: Bakery) -> Rendered:
+    bakery.console.step("Rendering packer/image.pkr.hcl.j2")
+    rendered = render(
+        family,
+        project=bakery.project,
+        provider=bakery.oven.name,
+        parent_artifact=parent_artifact,
+    )
+    check(rendered, project=bakery.project)
+    return rendered
+
+
+def _lend(kitchen: packer.Kitchen, sources: tuple[Source, ...], bakery: Bakery) -> None:
+    environment = bakery.environment
+    lent = resolve(
+        LaunchSpec(secrets=environment.secrets),
+        contract=Contract(),
+        site_key=bakery.site.key,
+        project=bakery.project,
+        fleet="the bake",
+        file="inventories/bake/environment.yml",
+    )
+    lend_to(
+        kitchen.lent,
+        sources=sources,
+        options=apt_options(environment),
+        environment=environment,
+        secrets=lent.secrets,
+    )
+
+
+def _provision(
+    family: Family,
+    kitchen: packer.Kitchen,
+    book: ledger.Ledger,
+    bakery: Bakery,
+    wish: Wish,
+    *,
+    log: Path,
+) -> str:
+    """Let Packer start the build instance and Ansible provision and seal it."""
+    job = {
+        "host": ledger.TARGET,
+        "project": str(bakery.project),
+        "playbook": family.playbook,
+        "seal": SEAL,
+        "variables": {
+            **bakery.variables,
+            **{name: json.loads(value) for name, value in family.variables},
+            "ovenbird_family": family.name,
+            "ovenbird_sources": list(family.sources),
+        },
+    }
+    (kitchen.folder / "job.json").write_text(json.dumps(job))
+    book.into = list(bakery.oven.into(kitchen.token, lent=kitchen.lent))
+    book.intend(container=kitchen.token)
+    bakery.console.step(f"Provisioning with {family.playbook}, then sealing")
+    with Watch(bakery.console, log=log, verbose=wish.verbose) as watch:
+        try:
+            made = packer.build(kitchen, keep=wish.keep, line=watch.line)
+        except BakeFailed as failed:
+            raise _told(failed, watch, kitchen, book, bakery, wish) from failed
+    bakery.console.note(f"  {watch.counts()}")
+    return made
+
+
+def _told(
+    failed: BakeFailed,
+    watch: Watch,
+    kitchen: packer.Kitchen,
+    book: ledger.Ledger,
+    bakery: Bakery,
+    wish: Wish,
+) -> BakeFailed:
+    """Say what failed in Ansible's words, and how to look at a kept build instance."""
+    remedy = f"Correct the role, and bake again. The whole log: {watch.log}"
+    if wish.keep:
+        book.kept = True
+        book.write()
+        enter, remove = bakery.oven.enter(kitchen.token)
+        remedy += f"\nThe build instance is kept. Enter it:  {enter}\nRemove it: {remove}"
+    else:
+        remedy += "\nWith --keep the build instance stays for a look."
+    return BakeFailed(watch.failure() or failed.problem, remedy=remedy, evidence=watch.tail())
+
+
+def _prove(
+    family: Family,
+    baked: Baked,
+    kitchen: packer.Kitchen,
+    book: ledger.Ledger,
+    bakery: Bakery,
+    wish: Wish,
+) -> None:
+    """Prove the candidate; one that fails is kept in the catalog with its log, as failed."""
+    bakery.console.step("Proving on two throw-away instances")
+    try:
+        proof = prove(
+            baked.artifact,
+            family=family,
+            project=bakery.project,
+            folder=kitchen.folder,
+            site=bakery.site.id,
+            provider=bakery.provider,
+            oven=bakery.oven,
+            clock=bakery.clock,
+            environment=kitchen.environment,
+        )
+    except (ProofFailed, CommandFailed) as failed:
+        with Path(baked.log).open("a") as log:
+            print(failed.problem, failed.evidence, sep="\n", file=log)
+        if wish.keep:
+            book.images.remove(baked.artifact.id)
+            book.write()
+        bad = bakery.catalog.register(
+            baked if wish.keep else replace(baked, artifact=replace(baked.artifact, id="")),
+            state=ImageState.FAILED,
+            because=failed.problem,
+        )
+        kept = "it is kept" if wish.keep else "its artifact is deleted"
+        raise ProofFailed(
+            f"{bad} is not proven: {failed.problem}",
+            remedy=f"{failed.remedy}\n{bad} stands in the catalog as failed, {kept}; the log: "
+            f"{baked.log}",
+            evidence=failed.evidence,
+        ) from failed
+    bakery.console.note(f"  boots in {proof.boot_seconds:.1f} s, {proof.checks} checks passed")
