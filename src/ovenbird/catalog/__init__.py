@@ -232,11 +232,14 @@ class Catalog:
             )
         names = sorted({f"{ref.family}@{c}" for v in there for c in v.channels})
         newest = max(there, key=lambda v: v.number)
+        good = max((v for v in there if v.launchable), key=lambda v: v.number, default=None)
         raise ConfigurationError.of(
             f"{ref} names nothing; the versions end at {newest}, the channels are "
             f"{', '.join(names) or 'none yet'}.",
             remedy="Name one of those, or point the channel somewhere: "
-            f"invoke image.promote {newest} {ref.channel or 'stable'}",
+            f"invoke image.promote {good} {ref.channel or 'stable'}"
+            if good
+            else f"None of them may launch. Bake another: invoke bake {ref.family}",
         )
 
     def _id(self, db: Connection, version: Version) -> int:
