@@ -17,27 +17,27 @@ from ovenbird.values.family import BakeEnvironment
 def package_state(sources: Sequence[Source], environment: BakeEnvironment) -> str:
     """Hash the ``InRelease`` of every source as it is now: 64 hex digits.
 
+    What they hold counts, not where they come from: two mirrors of one archive are one state.
     Raises `Blocked` where one cannot be reached. Without sources (an OCI base that brings its
     own) the state is the hash of nothing.
     """
     import httpx
 
-    digest = hashlib.sha256()
+    indexes: list[bytes] = []
     proxy = environment.proxy or None
     with httpx.Client(proxy=proxy, timeout=30, follow_redirects=True) as client:
-        for source in sorted(set(sources), key=str):
-            url = f"{source.uri.rstrip('/')}/dists/{source.suite}/InRelease"
+        for suite, uri in sorted({(source.suite, source.uri.rstrip("/")) for source in sources}):
             try:
-                answer = client.get(url)
+                answer = client.get(f"{uri}/dists/{suite}/InRelease")
                 answer.raise_for_status()
             except httpx.HTTPError as error:
                 raise Blocked(
-                    f"The package index of {source.suite} cannot be read: {type(error).__name__}.",
+                    f"The package index of {suite} cannot be read: {type(error).__name__}.",
                     remedy="See that the mirror in inventories/bake/environment.yml is reached "
                     "from here, then bake again.",
                 ) from error
-            digest.update(hashlib.sha256(answer.content).digest())
-    return digest.hexdigest()
+            indexes.append(hashlib.sha256(answer.content).digest())
+    return hashlib.sha256(b"".join(sorted(indexes))).hexdigest()
 
 
 def moved(before: str, after: str) -> str:

@@ -1,0 +1,137 @@
+"""Where a site's state lives, whose it is, and where it must not lie."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+from filelock import Timeout
+
+from ovenbird.state import site as module
+from ovenbird.state.lock import lock_of
+from ovenbird.state.site import file_system, open_site, state_folder
+from ovenbird.values.errors import Blocked, ConfigurationError
+
+
+@pytest.mark.parametrize(
+    ("environ", "uid", "folder"),
+    [
+        ({"OVENBIRD_STATE": "/srv/birds"}, 0, "/srv/birds"),
+        ({"OVENBIRD_STATE": "/srv/birds"}, 1000, "/srv/birds"),
+        ({}, 0, "/var/lib/ovenbird"),
+        ({"XDG_STATE_HOME": "/x"}, 0, "/var/lib/ovenbird"),
+        ({"XDG_STATE_HOME": "/x", "HOME": "/home/ann"}, 1000, "/x/ovenbird"),
+        ({"HOME": "/home/ann"}, 1000, "/home/ann/.local/state/ovenbird"),
+        ({"OVENBIRD_STATE": "postgresql+psycopg://h/d"}, 0, "/var/lib/ovenbird"),
+    ],
+)
+def test_the_state_of_a_user_has_one_place(
+    environ: Mapping[str, str], uid: int, folder: str
+) -> None:
+    assert state_folder(environ, uid=uid) == Path(folder)
+
+
+def test_a_folder_may_be_named_from_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir("/")
+
+    assert state_folder({"OVENBIRD_STATE": "birds"}, uid=0) == Path("/birds")
+
+
+def test_a_site_is_made_once_and_found_again(tmp_path: Path) -> None:
+    environ = {"OVENBIRD_STATE": str(tmp_path / "deep" / "site")}
+    first, again = open_site(environ), open_site(environ)
+
+    assert (first.id, first.key, first.folder) == (again.id, again.key, again.folder)
+    assert len(first.key) == 32
+
+
+def test_two_sites_share_neither_id_nor_key(tmp_path: Path) -> None:
+    here, there = (open_site({"OVENBIRD_STATE": str(tmp_path / name)}) for name in ("a", "b"))
+
+    assert here.id != there.id
+    assert here.key != there.key
+
+
+def test_only_its_owner_may_look_into_a_site(tmp_path: Path) -> None:
+    folder = open_site({"OVENBIRD_STATE": str(tmp_path / "site")}).folder
+
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert (folder / "key").stat().st_mode & 0o777 == 0o600
+
+
+def test_the_key_is_not_shown(tmp_path: Path) -> None:
+    site = open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert site.key.hex() not in repr(site)
+    assert repr(site.key) not in repr(site)
+
+
+@pytest.mark.parametrize("kind", ["nfs4", "cifs", "9p", "fuse.sshfs"])
+def test_a_network_file_system_is_refused_before_anything_is_written(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "file_system", lambda folder: kind)
+
+    with pytest.raises(ConfigurationError, match=kind) as refused:
+        open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert refused.value.exit_code == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(ConfigurationError, match="Not a directory") as refused:
+        open_site({"OVENBIRD_STATE": str(tmp_path / "file" / "site")})
+
+    assert "OVENBIRD_STATE" in refused.value.remedy
+
+
+def test_a_full_disk_is_blocked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(path: object, *flags: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "open", full)
+
+    with pytest.raises(Blocked, match="No space left on device") as refused:
+        open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert refused.value.exit_code == 3
+
+
+MOUNTS = """\
+/dev/sda1 / ext4 rw 0 0
+tmpfs /srv tmpfs rw 0 0
+server:/x /srv/with\\040space nfs4 rw 0 0
+/dev/sdb1 /srv/with\\040space/local xfs rw 0 0
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "kind"),
+    [
+        ("/etc", "ext4"),
+        ("/srv", "tmpfs"),
+        ("/srvice", "ext4"),
+        ("/srv/with space/x", "nfs4"),
+        ("/srv/with space/local/x", "xfs"),
+    ],
+)
+def test_a_folder_lies_on_the_file_system_that_is_mounted_nearest(
+    folder: str, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Path, "read_text", lambda self: MOUNTS)
+
+    assert file_system(Path(folder)) == kind
+
+
+def test_a_lock_is_held_by_one_and_free_again_after(tmp_path: Path) -> None:
+    with lock_of(tmp_path, "bake-web"):
+        with pytest.raises(Timeout):
+            lock_of(tmp_path, "bake-web").acquire(timeout=0)
+        lock_of(tmp_path, "bake-base").acquire(timeout=0).lock.release()
+
+    lock_of(tmp_path, "bake-web").acquire(timeout=0).lock.release()
