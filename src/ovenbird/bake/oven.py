@@ -35,6 +35,10 @@ class Oven(Protocol):
         """Return the argv that reaches inside the build instance of a bake."""
         ...
 
+    def start(self, artifact_id: str, *, name: str, lent: Path) -> None:
+        """Start a build instance by hand, for a trial that needs no Packer."""
+        ...
+
     def location(self) -> str:
         """Say where the engine keeps images, so that `present` needs no process."""
         ...

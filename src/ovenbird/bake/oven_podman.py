@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 
 from ovenbird import process
+from ovenbird.bake.lend import MOUNTED
 from ovenbird.provider import podman_engine
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.values.image import Artifact
@@ -41,6 +42,11 @@ class PodmanOven:
 
     def into(self, build: str, *, lent: Path) -> Sequence[str]:
         return ["podman", "exec", "-i", "--env-file", str(lent / "environment"), build]
+
+    def start(self, artifact_id: str, *, name: str, lent: Path) -> None:
+        mount = f"{lent}:{MOUNTED}:ro"
+        words = ["run", "-d", "-t", "--systemd=always", "--name", name, "-v", mount]
+        self._podman(f"Starting {name}", *words, artifact_id, "/sbin/init")
 
     def location(self) -> str:
         return self._provider.locate()

@@ -8,13 +8,14 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, house, image, rollout
+from ovenbird.tasks import bake, dev, house, image, rollout
 
 
 def make_namespace() -> Collection:
     """Collect all verbs: daily ones on top, the rest in namespaces."""
     top = Collection(
         bake.bake,
+        bake.prove,
         rollout.rollout,
         rollout.rollback,
         rollout.status,
@@ -38,6 +39,7 @@ def make_namespace() -> Collection:
         )
     )
     top.add_collection(Collection("fleet", rollout.unpin))
+    top.add_collection(Collection("dev", dev.roles, dev.guard))
     return top
 
 

@@ -54,3 +54,24 @@ def bake(
     else:
         console.step(f"{result.version} is that image already: {result.because}.")
         console.result(str(result.version))
+
+
+@verb(
+    positional=["image"],
+    help={"image": "web/2 or web@stable.", "on": "The engine to boot it on."},
+)
+def prove(_: Any, image: str, on: str = "podman") -> None:
+    """Boot two throw-away instances of an image and check them; nothing is registered."""
+    from ovenbird import assembly
+    from ovenbird.assembly import baking
+    from ovenbird.bake.proving import prove_again
+    from ovenbird.state.site import open_site
+    from ovenbird.values.image import ImageRef
+
+    console = Console()
+    project = assembly.project_folder(Path.cwd())
+    bakery = baking.bakery(project, open_site(), console, on=on)
+    version = bakery.catalog.resolve(ImageRef.parse(image))
+    console.step(f"Proving {version} on two throw-away instances")
+    proof = prove_again(version, bakery)
+    console.step(f"Boots in {proof.boot_seconds:.1f} s, {proof.checks} checks passed")

@@ -1,0 +1,45 @@
+"""Prove an image again that the catalog holds already: after a check was added, or out of doubt."""
+
+from __future__ import annotations
+
+import secrets
+from contextlib import ExitStack
+from dataclasses import replace
+
+from ovenbird.bake import ledger
+from ovenbird.bake.bakery import Bakery
+from ovenbird.bake.known import family_named
+from ovenbird.bake.prove import Proof, prove
+from ovenbird.bake.upkeep import child_environment, clean, clean_after_the_dead
+from ovenbird.values.errors import Blocked
+from ovenbird.values.image import Version
+
+
+def prove_again(version: Version, bakery: Bakery) -> Proof:
+    """Boot two throw-away instances of a version and look; its state in the catalog stays.
+
+    Raises `ProofFailed` with what was seen, and `Blocked` where the engine holds it no more.
+    """
+    artifact = version.artifact(bakery.oven.name)
+    if artifact is None or not bakery.oven.present(artifact):
+        raise Blocked(
+            f"{version} is not held by {bakery.oven.name}.",
+            remedy=f"Bake it again: invoke bake {version.family} --force",
+        )
+    family = replace(family_named(version.family, bakery), contract=version.contract)
+    clean_after_the_dead(bakery)
+    token = f"prove-{version.family}-{secrets.token_hex(5)}"
+    with ExitStack() as undo:
+        book = ledger.Ledger.open(bakery.bakes / token, token=token, family=version.family)
+        undo.callback(clean, book, bakery)
+        return prove(
+            replace(artifact, token=token),
+            family=family,
+            project=bakery.project,
+            folder=book.folder,
+            site=bakery.site.id,
+            provider=bakery.provider,
+            oven=bakery.oven,
+            clock=bakery.clock,
+            environment=child_environment(book, bakery),
+        )

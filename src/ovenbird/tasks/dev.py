@@ -1,0 +1,47 @@
+"""The namespace ``dev.*``: for those who change roles, the guard, or Ovenbird."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from ovenbird.console import Console
+from ovenbird.tasks.verb import verb
+
+
+@verb(help={"role": "Only this role; all that have a Molecule scenario where none is named."})
+def roles(_: Any, role: str = "") -> None:
+    """Try roles with Molecule in a build instance of the newest base image."""
+    from ovenbird import assembly
+    from ovenbird.assembly import baking
+    from ovenbird.bake.trial import roles_to_try, try_role
+    from ovenbird.state.site import open_site
+    from ovenbird.values.errors import ConfigurationError
+
+    console = Console()
+    project = assembly.project_folder(Path.cwd())
+    there = roles_to_try(project)
+    if role and role not in there:
+        raise ConfigurationError.of(
+            f"The role {role!r} has no Molecule scenario; there are {', '.join(there)}.",
+            remedy="Name one of those, or add roles/NAME/molecule/default/molecule.yml.",
+        )
+    bakery = baking.bakery(project, open_site(), console)
+    for one in [role] if role else there:
+        with console.inside(f"Trying the role {one}"):
+            try_role(one, bakery)
+
+
+@verb()
+def guard(_: Any) -> None:
+    """Write the files of the bake guard again, as they are shipped."""
+    from ovenbird import assembly
+    from ovenbird.bake.guard import restore
+
+    console = Console()
+    project = assembly.project_folder(Path.cwd())
+    written = restore(project)
+    for path in written:
+        console.step(f"Wrote {path}")
+    if not written:
+        console.step("The guard is as it is shipped.")
