@@ -53,3 +53,7 @@ class Artifacts(Protocol):
         ...
 
     def in_use(self, artifact: Artifact) -> bool: ...
+
+
+class Engine(Provider, Artifacts, Protocol):
+    """Both sides of one engine: what runs, and what it holds to run."""

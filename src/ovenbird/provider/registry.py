@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib.metadata import entry_points
 from pathlib import Path
 
-from ovenbird.provider import Provider
+from ovenbird.provider import Engine
 from ovenbird.values.errors import ConfigurationError
 
 GROUP = "ovenbird.providers"
@@ -18,7 +18,7 @@ def provider_names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
-def provider_named(name: str, *, folder: Path, site: str) -> Provider:
+def provider_named(name: str, *, folder: Path, site: str) -> Engine:
     """Open the provider ``name`` for one site; ``folder`` is where it may keep files of its own.
 
     Nothing is started and no engine is asked yet. Raises `ConfigurationError` for a name that no
@@ -30,5 +30,5 @@ def provider_named(name: str, *, folder: Path, site: str) -> Provider:
             f"There is no provider {name!r}.",
             remedy=f"Use one of these: {', '.join(provider_names())}.",
         )
-    provider: Provider = found.load()(folder=folder, site=site)
+    provider: Engine = found.load()(folder=folder, site=site)
     return provider

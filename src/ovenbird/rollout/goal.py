@@ -77,13 +77,18 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
     pinned = setting.book.standing().pinned_from
     for name in setting.journal.completed():
         version = setting.catalog.resolve(ImageRef.parse(name))
-        if name not in (left, pinned) and version.launchable:
+        if name not in (left, pinned) and version.launchable and _is_held(setting, version):
             return _chosen(setting, version, kind="rollback", before=left)
     raise Blocked(
         f"{setting.key} has nothing to go back to: no other image that may launch has completed "
         "a rollout here.",
         remedy="Bake a fixed image and roll it out, or name one with --image.",
     )
+
+
+def _is_held(setting: Setting, version: Version) -> bool:
+    artifact = version.artifact(setting.fleet.provider)
+    return artifact is not None and setting.provider.present(artifact)
 
 
 def _leaving(setting: Setting) -> str:
@@ -110,6 +115,11 @@ def _chosen(
             remedy=f"Bake it there: invoke bake {version.family} --on {setting.fleet.provider}",
             file=setting.fleet.file,
             line=setting.fleet.line,
+        )
+    if not setting.provider.present(artifact):
+        raise Blocked(
+            f"{setting.fleet.provider} does not hold {version} any more ({artifact.id[:19]}).",
+            remedy=f"Nothing was touched. Bake it again: invoke bake {version.family} --force",
         )
     launch = resolve(
         setting.fleet.launch,

@@ -11,7 +11,7 @@ from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock
 from ovenbird.console import Console
 from ovenbird.fleet.health import Probe
-from ovenbird.provider import Provider
+from ovenbird.provider import Engine
 from ovenbird.rollout.book import Book
 from ovenbird.rollout.journal import Journal
 from ovenbird.state.site import Site
@@ -28,7 +28,7 @@ class Setting:
     fleet: Fleet
     key: FleetKey
     catalog: Catalog
-    provider: Provider
+    provider: Engine
     balancers: Sequence[Balancer]
     probe_for: Callable[[Collection[str]], Probe]
     journal: Journal
