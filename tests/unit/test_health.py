@@ -113,3 +113,20 @@ def test_a_readiness_line_is_looked_for_until_the_instance_is_accepted() -> None
 
 def test_a_fleet_of_none_gives_no_looks() -> None:
     assert look_at_all(HttpProbe(), [], StillClock()) == {}
+
+
+@pytest.mark.parametrize(
+    ("check", "verdict"),
+    [
+        ("healthy", Verdict.PASS),
+        ("", Verdict.PASS),
+        ("starting", Verdict.FAIL),
+        ("unhealthy", Verdict.FAIL),
+    ],
+)
+def test_an_engine_probe_believes_the_health_check_of_the_image(
+    check: str, verdict: Verdict
+) -> None:
+    probe = EngineProbe(console=lambda token: "")
+
+    assert probe.look(replace(WEB, check=check), NOW).verdict is verdict

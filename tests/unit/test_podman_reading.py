@@ -35,6 +35,7 @@ def a_listing(
     ended: int = NEVER,
     labels: dict[str, str] | None = None,
     name: str = "dev-web-k3",
+    status: str = "Up 2 minutes ago",
 ) -> str:
     return json.dumps(
         [
@@ -43,6 +44,7 @@ def a_listing(
                 "Names": [name],
                 "Labels": LABELS if labels is None else labels,
                 "State": state,
+                "Status": status,
                 "Created": STARTED,
                 "StartedAt": started,
                 "ExitedAt": ended,
@@ -156,3 +158,10 @@ def test_an_index_that_cannot_be_understood_is_no_proof_of_absence(tmp_path: Pat
 
     with pytest.raises(EngineUnreachable):
         podman_store.holds(an_artifact(tmp_path))
+
+
+def test_the_word_of_a_containers_own_health_check_is_read() -> None:
+    (checked,) = parse(a_listing(status="Up 2 minutes ago (unhealthy)"))
+    (unchecked,) = parse(a_listing())
+
+    assert (checked.check, unchecked.check) == ("unhealthy", "")

@@ -137,7 +137,8 @@ class TcpProbe:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EngineProbe:
-    """The engine says that it runs and, until it is accepted, ``ready_line`` is on its console."""
+    """The engine says that it runs and, where the image has a health check of its own, that it is
+    healthy; until it is accepted, ``ready_line`` is on its console."""
 
     ready_line: str = ""
     console: ReadConsole
@@ -146,6 +147,8 @@ class EngineProbe:
     def look(self, instance: Seen, at: datetime) -> Look:
         if ended := _ended(instance, at):
             return ended
+        if instance.check in ("unhealthy", "starting"):
+            return _failed(instance, at, f"the engine's health check says {instance.check}")
         if not self.ready_line or instance.token in self.accepted:
             return _passed(instance, at, "the engine says that it runs")
         if self.ready_line in self.console(instance.token):

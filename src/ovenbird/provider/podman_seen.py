@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
@@ -56,6 +57,7 @@ class _Container(BaseModel):
     names: list[str] = Field(alias="Names")
     labels: dict[str, str] | None = Field(alias="Labels")
     state: str = Field(alias="State")
+    status: str = Field(alias="Status", default="")  # "Up 2 minutes ago (healthy)"
     created: int = Field(alias="Created")
     started_at: int = Field(alias="StartedAt")
     exited_at: int = Field(alias="ExitedAt")
@@ -63,6 +65,7 @@ class _Container(BaseModel):
     ports: list[_Port] | None = Field(alias="Ports")
 
 
+_CHECK = re.compile(r"\((healthy|unhealthy|starting)\)")
 _LISTING = TypeAdapter(list[_Container])
 
 
@@ -84,6 +87,7 @@ def _seen(container: _Container, labels: Mapping[str, str]) -> Seen:
         address=f"{ports[0].host_ip or '127.0.0.1'}:{ports[0].host_port}" if ports else None,
         exit_code=container.exit_code if state is EngineState.EXITED else None,
         since={EngineState.RUNNING: started, EngineState.EXITED: ended}.get(state),
+        check=found[1] if (found := _CHECK.search(container.status)) else "",
     )
 
 

@@ -23,6 +23,9 @@ class EngineState(StrEnum):
 class Seen:
     """One instance as its provider reports it. ``token`` is its name at the engine.
 
+    ``check`` is the word of the engine's own health check (``healthy``, ``unhealthy``,
+    ``starting``), or "" for an image without one.
+
     ``address`` is ``host:port`` for probes and balancers, or None where nothing listens.
     ``since`` is when the engine first reported ``state``, where the engine knows.
     """
@@ -38,6 +41,7 @@ class Seen:
     address: str | None = None
     exit_code: int | None = None
     since: datetime | None = None
+    check: str = ""
 
 
 class Verdict(StrEnum):
