@@ -43,32 +43,38 @@ def run(
     a code other than 0 raises `CommandFailed`; a time-out in seconds raises `EngineUnreachable`.
     """
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             list(argv),
             env=_environment(env),
-            input=stdin,
-            stdin=subprocess.DEVNULL if stdin is None else None,
-            capture_output=True,
-            timeout=timeout,
+            stdin=subprocess.DEVNULL if stdin is None else subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             cwd=cwd,
-            check=False,
+            start_new_session=True,  # Ctrl-C is for us: an engine's command is let end
         )
     except FileNotFoundError as missing:
         raise _not_installed(argv[0], doing) from missing
-    except subprocess.TimeoutExpired as slow:
-        raise EngineUnreachable(
-            f"{doing}: {argv[0]} has not answered for {timeout:g} s.",
-            remedy=f"See whether it hangs: {_paste(argv, env, scrub)}",
-        ) from slow
-    out, err = (_scrubbed(s.decode(errors="replace"), scrub) for s in (done.stdout, done.stderr))
-    if check and done.returncode:
+    with child:
+        try:
+            streams = child.communicate(stdin, timeout=timeout)
+        except subprocess.TimeoutExpired as slow:
+            child.kill()
+            raise EngineUnreachable(
+                f"{doing}: {argv[0]} has not answered for {timeout:g} s.",
+                remedy=f"See whether it hangs: {_paste(argv, env, scrub)}",
+            ) from slow
+        except KeyboardInterrupt:
+            child.communicate()
+            raise
+    out, err = (_scrubbed(s.decode(errors="replace"), scrub) for s in streams)
+    if check and child.returncode:
         raise CommandFailed(
             doing=doing,
             command=_paste(argv, env, scrub),
-            code=done.returncode,
+            code=child.returncode,
             output=err or out,
         )
-    return Finished(code=done.returncode, stdout=out, stderr=err)
+    return Finished(code=child.returncode, stdout=out, stderr=err)
 
 
 def stream(

@@ -47,12 +47,12 @@ def test_a_program_may_say_no_where_that_is_an_answer(fp: FakeProcess) -> None:
 
 
 def test_a_program_that_is_not_installed_is_named_with_the_way_to_get_it(
-    fp: FakeProcess,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    def missing(_: object) -> None:
+    def missing(*_: object, **__: object) -> None:
         raise FileNotFoundError
 
-    fp.register(["packer", "version"], callback=missing)
+    monkeypatch.setattr(subprocess, "Popen", missing)
 
     with pytest.raises(ConfigurationError, match="needs packer, which is not installed") as refused:
         process.run(["packer", "version"], doing="Baking")
@@ -60,15 +60,34 @@ def test_a_program_that_is_not_installed_is_named_with_the_way_to_get_it(
     assert "invoke doctor" in refused.value.remedy
 
 
-def test_a_program_that_hangs_is_an_engine_that_does_not_answer(fp: FakeProcess) -> None:
-    def hangs(_: object) -> None:
-        raise subprocess.TimeoutExpired("podman", 0.01)
+class Hanging:
+    """A program that never answers, and remembers that it was killed."""
 
-    fp.register(["podman", "ps"], callback=hangs)
+    killed = False
+
+    def __init__(self, *_: object, **__: object) -> None: ...
+
+    def __enter__(self) -> Hanging:
+        return self
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def communicate(self, _: bytes | None = None, *, timeout: float) -> tuple[bytes, bytes]:
+        raise subprocess.TimeoutExpired("podman", timeout)
+
+    def kill(self) -> None:
+        Hanging.killed = True
+
+
+def test_a_program_that_hangs_is_an_engine_that_does_not_answer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", Hanging)
 
     with pytest.raises(EngineUnreachable, match=r"podman has not answered for 0\.01 s") as slow:
         process.run(["podman", "ps"], doing="Listing instances", timeout=0.01)
 
+    assert Hanging.killed
     assert slow.value.exit_code == 3
     assert "podman ps" in slow.value.remedy
 

@@ -38,6 +38,7 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
         if (later := known_version(recipe, bakery)) and later != known and not wish.force:
             return already(later, bakery)  # somebody baked it while we waited
         clean_after_the_dead(bakery)
+        require_room(bakery)
         sources = lend(family.sources, bakery.environment)
         packages = package_state(sources, bakery.environment)
         if known and wish.refresh and not wish.force and known.packages == packages:
@@ -46,7 +47,6 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
                 fresh=False,
                 because=f"{known} has today's packages already: no index of its sources moved",
             )
-        require_room(bakery)
         with bakery.console.inside(f"Baking {family.name}" + (f" from {parent}" if parent else "")):
             version = make(family, parent, recipe, sources, packages, bakery, wish)
     bakery.console.step(f"Registered {version} ({version.fingerprint[:8]}…), on no channel yet")

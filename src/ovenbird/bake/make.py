@@ -51,6 +51,8 @@ def make(
         kitchen = packer.Kitchen(
             folder=book.folder, token=token, environment=child_environment(book, bakery)
         )
+        if parent is None:
+            _render(family, "the first tree", bakery)  # a fault costs no minute of mmdebstrap
         source = _source(family, parent, sources, packages, book, bakery)
         rendered = _render(family, source, bakery)
         version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")

@@ -57,6 +57,10 @@ class Oven(Protocol):
         """Give an image a name at the engine, so that a person finds it and no prune takes it."""
         ...
 
+    def made_by(self, token: str) -> Sequence[str]:
+        """Return the artifact ids of images that carry a bake's token, whoever knows of them."""
+        ...
+
     def clean(self, *, containers: Sequence[str], images: Sequence[str]) -> None:
         """Remove what a bake created, by name or id; what is gone already is fine."""
         ...

@@ -64,6 +64,13 @@ class PodmanOven:
     def name_artifact(self, artifact_id: str, *, name: str) -> None:
         self._podman(f"Naming the image {name}", "tag", artifact_id, name)
 
+    def made_by(self, token: str) -> Sequence[str]:
+        mine = f"--filter=label=ovenbird.bake={token}"
+        listed = self._podman(
+            "Listing what a bake made", "images", "--all", "--quiet", "--no-trunc", mine
+        )
+        return sorted(set(listed.stdout.split()))
+
     def clean(self, *, containers: Sequence[str], images: Sequence[str]) -> None:
         if containers:
             self._podman("Removing build instances", "rm", "--force", "--ignore", *containers)
@@ -72,7 +79,7 @@ class PodmanOven:
                 self._podman("Looking for an image", "image", "exists", image, check=False).code
                 == 0
             ):
-                self._podman("Removing a half-made image", "rmi", image)
+                self._podman("Removing a half-made image", "rmi", "--no-prune", image)
 
     def proof_host(self, token: str) -> str:
         return f"podman://{token}"

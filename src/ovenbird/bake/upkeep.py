@@ -19,6 +19,9 @@ from ovenbird.values.image import StopPolicy
 ROOM = 1_500_000_000
 """Bytes that must be free before a bake begins: a tree, an image of it, and some air."""
 
+ROOM_OF_SITE = 500_000_000
+"""Bytes that must be free in the site's folder: the tree as a tar, logs, and the database."""
+
 AT_ONCE = StopPolicy(signal="SIGKILL", timeout=0)
 
 
@@ -52,22 +55,28 @@ def clean(book: ledger.Ledger, bakery: Bakery) -> None:
     if book.kept:
         shutil.rmtree(book.folder / "lent" / "secrets", ignore_errors=True)
         return
-    owned = {a.id for v in bakery.catalog.versions(book.family) for a in v.artifacts}
-    images = [image for image in book.images if image not in owned]
     for slot in (1, 2):
         bakery.provider.terminate(f"{book.token}-proof{slot}", stop=AT_ONCE)
-    bakery.oven.clean(containers=book.containers, images=images)
+    bakery.oven.clean(containers=book.containers, images=())
+    owned = {a.id for v in bakery.catalog.versions() for a in v.artifacts}
+    # A killed bake's packer may have committed an image that the ledger never heard of.
+    made = dict.fromkeys([*book.images, *bakery.oven.made_by(book.token)])
+    bakery.oven.clean(containers=(), images=[image for image in made if image not in owned])
     book.close()
 
 
 def require_room(bakery: Bakery) -> None:
     """Refuse (`Blocked`) to begin what the disk could not finish."""
-    if (free := bakery.oven.free()) < ROOM:
-        raise Blocked(
-            f"Only {free / 1e9:.1f} GB are free where {bakery.oven.name} keeps images; a bake "
-            f"needs {ROOM / 1e9:.1f} GB.",
-            remedy="Free some space there, and bake again.",
-        )
+    places = (
+        (f"where {bakery.oven.name} keeps images", bakery.oven.free(), ROOM),
+        (f"in {bakery.site.folder}", shutil.disk_usage(bakery.site.folder).free, ROOM_OF_SITE),
+    )
+    for place, free, needed in places:
+        if free < needed:
+            raise Blocked(
+                f"Only {free / 1e9:.1f} GB are free {place}; a bake needs {needed / 1e9:.1f} GB.",
+                remedy="Free some space there, and bake again.",
+            )
 
 
 def child_environment(book: ledger.Ledger, bakery: Bakery) -> Mapping[str, str]:
