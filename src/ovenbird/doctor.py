@@ -246,7 +246,7 @@ def _disk(folder: Path, machine: Machine) -> Fact:
         name="disk",
         state=State.WARN,
         detail=f"{detail}, {ROOMY // GIB} would be comfortable",
-        remedy="See what may go: invoke image.gc --plan",
+        remedy="See which images take it: invoke image.list",
     )
 
 

@@ -87,7 +87,7 @@ class Socket:
                     raise BalancerUnreachable(
                         f"HAProxy does not answer at {self.path}: {failure.strerror or failure}.",
                         remedy="Start it, then run the same command again. "
-                        "For the site's own HAProxy: invoke tend",
+                        "The site's own HAProxy is started by: invoke rollout FLEET",
                     ) from failure
                 time.sleep(0.1)
 
