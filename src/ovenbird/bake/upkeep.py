@@ -58,11 +58,17 @@ def clean(book: ledger.Ledger, bakery: Bakery) -> None:
     for slot in (1, 2):
         bakery.provider.terminate(f"{book.token}-proof{slot}", stop=AT_ONCE)
     bakery.oven.clean(containers=book.containers, images=())
-    owned = {a.id for v in bakery.catalog.versions() for a in v.artifacts}
+    owned = {_bare(a.id) for v in bakery.catalog.versions() for a in v.artifacts}
     # A killed bake's packer may have committed an image that the ledger never heard of.
     made = dict.fromkeys([*book.images, *bakery.oven.made_by(book.token)])
-    bakery.oven.clean(containers=(), images=[image for image in made if image not in owned])
+    left = [image for image in made if _bare(image) not in owned]
+    bakery.oven.clean(containers=(), images=left)
     book.close()
+
+
+def _bare(image: str) -> str:
+    """An engine writes one id with and without its algorithm: podman does both."""
+    return image.removeprefix("sha256:")
 
 
 def require_room(bakery: Bakery) -> None:
