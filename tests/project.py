@@ -49,19 +49,23 @@ class Project:
 
     @classmethod
     def copied(cls, folder: Path, *, site: Path) -> Project:
-        """Copy what a bake and a rollout read, with no fleet in any environment."""
-        for name in COPIED:
-            source, target = REPOSITORY / name, folder / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            if source.is_dir():
-                shutil.copytree(source, target, symlinks=True, dirs_exist_ok=True)
-            else:
-                shutil.copyfile(source, target)
+        """Copy what a bake and a rollout read, unless that was done before; no fleet is in it."""
         project = cls(folder, site)
+        if not folder.exists():
+            for name in COPIED:
+                project._copy(name)
+            project.rewrite_families(NEEDS)
         for env in ("dev", "staging"):
             project.declare(env, {})
-        project.rewrite_families(NEEDS)
         return project
+
+    def _copy(self, name: str) -> None:
+        source, target = REPOSITORY / name, self.folder / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, target, symlinks=True)
+        else:
+            shutil.copyfile(source, target)
 
     def rewrite_families(self, changes: Mapping[str, str]) -> None:
         """Replace texts in packer/images.yml; one that is not there is an error."""
@@ -134,8 +138,13 @@ class Project:
 
     def podman(self, *argv: str, check: bool = True) -> str:
         """Ask podman itself, to see behind Ovenbird."""
-        env = podman_engine.environment(self.site)
-        return process.run(("podman", *argv), doing="Looking", env=env, check=check).stdout
+        return process.run(
+            ("podman", *argv), doing="Looking", env=self.podman_environment, check=check
+        ).stdout
+
+    @property
+    def podman_environment(self) -> dict[str, str]:
+        return podman_engine.environment(self.site)
 
     def close(self) -> None:
         """Leave nothing of this site: no instance, image, secret, HAProxy or file."""
@@ -184,6 +193,10 @@ class Driver:
             assert time.monotonic() < deadline, f"{pattern!r} is not in:\n{self.text}"
             time.sleep(0.005)
         return found
+
+    def interrupt(self) -> None:
+        """Do what Ctrl-C does."""
+        self._child.send_signal(signal.SIGINT)
 
     def kill(self) -> None:
         """Kill it as the kernel would, and nothing that it has started."""

@@ -6,7 +6,6 @@ HAProxy and the servers themselves, and by podman.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 
 from tests.live import LiveFleet
@@ -176,7 +175,3 @@ def artifact_of(project: Project, ref: str) -> str:
     """Return the engine's id of an image."""
     (artifact,) = project.document("image.show", ref)["artifacts"]
     return str(artifact["id"]).removeprefix("sha256:")
-
-
-def steps_of(stdout: str) -> list[str]:
-    return [step["step"] for wave in json.loads(stdout)["waves"] for step in wave["steps"]]
