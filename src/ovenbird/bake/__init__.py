@@ -50,7 +50,13 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
         with bakery.console.inside(f"Baking {family.name}" + (f" from {parent}" if parent else "")):
             version = make(family, parent, recipe, sources, packages, bakery, wish)
     bakery.console.step(f"Registered {version} ({version.fingerprint[:8]}…), on no channel yet")
-    return Result(version=version, fresh=True, because=wish.because or "its recipe is new")
+    return Result(version=version, fresh=True, because=wish.because or _due(known, wish))
+
+
+def _due(known: Version | None, wish: Wish) -> str:
+    if known is None:
+        return "its recipe is new"
+    return "it was forced" if wish.force else f"packages moved since {known}"
 
 
 def _line(name: str, bakery: Bakery) -> list[Family]:
