@@ -83,8 +83,7 @@ def roll_out(
     instead of the first. What serves still does then.
     """
     with _alone(setting):
-        for balancer in setting.balancers:
-            balancer.open()
+        open_entrances(setting)
         begun = _begin(setting, chosen, because)
         if retry:
             setting.book.forgive(chosen.goal)
@@ -100,6 +99,12 @@ def roll_out(
             reason = because or f"rolled back to {chosen.goal}"
             setting.book.pin(chosen.before, because=reason, at=now)
     outcome.outcome = "done"
+
+
+def open_entrances(setting: Setting) -> None:
+    """Make every balancer of a fleet ready; a site's own HAProxy that is down is started."""
+    for balancer in setting.balancers:
+        balancer.open()
 
 
 def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, retry: bool) -> str:

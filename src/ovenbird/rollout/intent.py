@@ -22,8 +22,6 @@ class Foreseen:
 
 def foresee(setting: Setting, chosen: Chosen) -> Foreseen:
     """Rehearse a rollout from what is observed now. Nothing is changed, nothing is promised."""
-    for balancer in setting.balancers:
-        balancer.open()
     observed = Lookout(setting).look_twice()
     least = setting.fleet.health.min_healthy_time
     played = play(chosen.goal, setting.bounds, observed, untried=chosen.untried)

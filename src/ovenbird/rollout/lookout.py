@@ -40,8 +40,9 @@ class Lookout:
         probe = setting.probe_for(accepted)
         for token, look in look_at_all(probe, running, setting.clock).items():
             self._looks.setdefault(token, deque(maxlen=self._memory)).append(look)
+        asked = setting.balancers if self._seen else ()  # an empty fleet may have no entrance yet
         entries: list[Mapping[str, Entry]] = [
-            {entry.token: entry for entry in balancer.entries()} for balancer in setting.balancers
+            {entry.token: entry for entry in balancer.entries()} for balancer in asked
         ]
         self._instances = observe(
             tuple(self._seen.values()),

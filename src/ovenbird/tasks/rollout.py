@@ -95,11 +95,13 @@ def _carry_out(
     json: bool,
 ) -> None:
     """Print the plan, ask, and do it."""
-    from ovenbird.rollout import Outcome, roll_out
+    from ovenbird.rollout import Outcome, open_entrances, roll_out
     from ovenbird.rollout.intent import foresee
     from ovenbird.tasks.documents import outcome_document, plan_document
     from ovenbird.values.errors import ConfigurationError
 
+    if not plan:
+        open_entrances(setting)
     foreseen = foresee(setting, chosen)
     console.note(foreseen.text)
     if plan:
