@@ -20,8 +20,9 @@ from ovenbird.balancer import haproxy_process
 from ovenbird.console import Console
 from ovenbird.fleet.traffic import Traffic
 from ovenbird.provider.podman import PodmanProvider
-from ovenbird.rollout import Outcome, roll_out
+from ovenbird.rollout import Outcome, open_entrances, roll_out
 from ovenbird.rollout.goal import Chosen, choose, choose_rollback
+from ovenbird.rollout.intent import foresee
 from ovenbird.rollout.setting import Setting
 from ovenbird.rollout.status import Status, status_of
 from ovenbird.state.site import Site
@@ -110,8 +111,7 @@ def _promote(setting: Setting, version: Version) -> None:
 
 
 def _roll(setting: Setting, chosen: Chosen) -> None:
-    from ovenbird.rollout.intent import foresee
-
+    open_entrances(setting)
     setting.console.note(foresee(setting, chosen).text)
     outcome = Outcome(before=chosen.before, after=str(chosen.goal))
     roll_out(setting, chosen, outcome, because="quickstart")
