@@ -105,6 +105,15 @@ def test_every_page_is_reached_from_the_index() -> None:
     assert {p for p in DOCS.rglob("*.md") if p != index} - linked == set()
 
 
+def test_every_file_that_the_house_names_is_there() -> None:
+    text = (DOCS / "explanation" / "the-house.md").read_text()
+    named = {
+        name for name in CODE_SPAN.findall(prose(text)) if re.fullmatch(r"[\w/]+(\.py|/)", name)
+    }
+    places = (ROOT, ROOT / "src" / "ovenbird")
+    assert {name for name in named if not any((place / name).exists() for place in places)} == set()
+
+
 def sections() -> dict[str, str]:
     text = COMMANDS.read_text()
     found = list(SECTION.finditer(text))
