@@ -21,9 +21,7 @@ from ovenbird.balancer.haproxy_process import (
     old_workers,
     reload,
     start,
-    start_alone,
     stop,
-    stop_alone,
 )
 from ovenbird.balancer.haproxy_socket import Proxy, Row, Socket, parsed
 from ovenbird.values.errors import Blocked, ConfigurationError
@@ -49,7 +47,7 @@ class HAProxyBalancer:
     def __init__(
         self, fleet: FleetKey, spec: BalancerSpec, folder: Path, health: HealthCheck
     ) -> None:
-        self._place = Place.of(spec, folder)
+        self._folder, self._place = folder, Place.of(spec, folder)
         self._file = FleetFile(key=fleet, spec=spec, health=health, folder=self._place.fleets)
         self._socket = Socket(self._place.socket)
 
@@ -65,7 +63,7 @@ class HAProxyBalancer:
         with self._place.alone():
             self._file.servers()
             if self._place.own:
-                start_alone(self._place)
+                start(self._folder)
             there = self._proxy()
             if not self._listens_there(there) and not self._is_as_wished(there):
                 refuse_a_taken(self._file.spec.bind)
@@ -132,7 +130,7 @@ class HAProxyBalancer:
             self._file.servers()
             remove(self._file.path)
             if self._place.own and not any(self._place.fleets.glob("*.cfg")):
-                stop_alone(self._place)
+                stop(self._folder)
                 return
             if self._place.own and not self._socket.answers():
                 return

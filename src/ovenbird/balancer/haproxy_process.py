@@ -87,8 +87,23 @@ class Place:
 
         During a reload two workers share the socket: a command could reach the one that leaves.
         """
+        with self._held(".lock"):
+            yield
+
+    @contextmanager
+    def starting(self) -> Iterator[None]:
+        """Let one process at a time start or stop the site's own HAProxy.
+
+        Not `alone`: a driver that waits for a HAProxy that died holds that one, and would keep
+        out whoever wants to start it again.
+        """
+        with self._held(".starting"):
+            yield
+
+    @contextmanager
+    def _held(self, name: str) -> Iterator[None]:
         self.fleets.mkdir(parents=True, exist_ok=True)
-        handle = os.open(self.fleets / ".lock", os.O_RDWR | os.O_CREAT, 0o600)
+        handle = os.open(self.fleets / name, os.O_RDWR | os.O_CREAT, 0o600)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX)
             yield
@@ -102,14 +117,16 @@ def is_running(folder: Path) -> bool:
 
 
 def start(folder: Path) -> None:
-    """Start the site's own HAProxy and return when it answers. Running already is fine."""
+    """Start the site's own HAProxy and return when it answers. Running already is fine.
+
+    A driver that waits for it in the middle of a change goes on.
+    """
     place = Place.of_site(folder)
-    with place.alone():
-        start_alone(place)
+    with place.starting():
+        _start(place)
 
 
-def start_alone(place: Place) -> None:
-    """Like `start`, for a caller that holds `Place.alone`."""
+def _start(place: Place) -> None:
     if _running_pid(place) is not None:
         return
     if len(os.fsencode(place.socket)) > LONGEST_SOCKET:
@@ -146,11 +163,11 @@ def stop(folder: Path) -> None:
     place = Place.of_site(folder)
     if not place.fleets.exists():
         return
-    with place.alone():
-        stop_alone(place)
+    with place.starting():
+        _stop(place)
 
 
-def stop_alone(place: Place) -> None:
+def _stop(place: Place) -> None:
     pid = _running_pid(place)
     if pid is None:
         return
