@@ -37,10 +37,14 @@ class LiveFleet:
         self.backend = f"ovenbird-{env}-{name}"
         self.secret = project.folder / f"secret-{env}-{name}"
         self._size, self._image, self._greeting = 3, "web@stable", f"hello from {env}"
+        self._surge = 1
         self.hand_over_secret(f"nothing-secret-{env}-{name}")
 
-    def declare(self, *, size: int | None = None, image: str = "", greeting: str = "") -> None:
+    def declare(
+        self, *, size: int | None = None, image: str = "", greeting: str = "", surge: int = 0
+    ) -> None:
         self._size = self._size if size is None else size
+        self._surge = surge or self._surge
         self._image, self._greeting = image or self._image, greeting or self._greeting
         self.project.declare_one(self.env, self.name, self._entry())
 
@@ -106,6 +110,7 @@ class LiveFleet:
                 "secrets": {"token": f"file:{self.secret.name}"},
                 "resources": {"memory": "256m", "cpus": 1},
             },
+            "limits": {"max_surge": self._surge, "max_unavailable": 0},
             "health": HEALTH,
             "balancer": {"haproxy": {"bind": f"127.0.0.1:{self.port}", "drain_timeout": "20s"}},
         }

@@ -45,7 +45,7 @@ def test_haproxy_comes_back_right_in_the_middle_of_a_rollout(
 def test_a_haproxy_that_stays_dead_ends_nothing(
     new_fleet: Callable[..., LiveFleet], second_image: str
 ) -> None:
-    fleet = new_fleet(size=2)
+    fleet = new_fleet(size=1)
     fleet.rollout()
 
     driver = fleet.start_rollout("--image", second_image)
@@ -58,7 +58,7 @@ def test_a_haproxy_that_stays_dead_ends_nothing(
 
     assert "HAProxy does not answer" in told
     assert before <= left
-    assert fleet.serving() == [second_image] * 2
+    assert fleet.serving() == [second_image]
     assert listed(fleet) == set(fleet.containers())
 
 
@@ -125,7 +125,7 @@ def test_sight_that_is_lost_in_the_middle_ends_nothing(
 def test_a_killed_driver_is_succeeded_by_the_same_command(
     moment: str, new_fleet: Callable[..., LiveFleet], second_image: str
 ) -> None:
-    fleet = new_fleet(size=2)
+    fleet = new_fleet(size=1)
     fleet.rollout()
 
     with fleet.sampler() as sampler, fleet.traffic() as traffic:
@@ -134,12 +134,12 @@ def test_a_killed_driver_is_succeeded_by_the_same_command(
         driver.kill()
         fleet.rollout("--image", second_image)
 
-    assert fleet.serving() == [second_image] * 2
+    assert fleet.serving() == [second_image]
     assert listed(fleet) == set(fleet.containers())
-    assert len(fleet.containers()) == 2
-    assert sampler.lowest() >= 2
-    assert sampler.highest() <= 3
-    nobody_was_turned_away(traffic.results(), at_least=200)
+    assert len(fleet.containers()) == 1
+    assert sampler.lowest() >= 1
+    assert sampler.highest() <= 2
+    nobody_was_turned_away(traffic.results(), at_least=100)
 
 
 def kill_haproxy(fleet: LiveFleet) -> None:

@@ -42,7 +42,7 @@ def test_one_artifact_serves_two_environments_that_never_meet(
 def test_a_changed_value_is_rolled_out_on_the_same_image(
     new_fleet: Callable[..., LiveFleet],
 ) -> None:
-    fleet = new_fleet(size=2)
+    fleet = new_fleet(size=1)
     fleet.rollout()
     first, image = set(fleet.containers()), artifacts(fleet)
 
@@ -59,8 +59,8 @@ def test_a_changed_value_is_rolled_out_on_the_same_image(
     assert "another greeting" in page(fleet)
     assert "token, 14 bytes" in page(fleet)
     assert artifacts(fleet) == image
-    assert fleet.serving() == ["web/1", "web/1"]
-    assert len(first | second | third) == 6
+    assert fleet.serving() == ["web/1"]
+    assert len(first | second | third) == 3
     assert nothing["waves"] == []
 
 

@@ -18,6 +18,8 @@ TEN = 10
 def test_ten_rollouts_in_a_row_turn_nobody_away(
     fleet: LiveFleet, second_image: str, record_property: Callable[[str, object], None]
 ) -> None:
+    # With room for all three at once a rollout takes 16 s here, and 26 s one by one.
+    fleet.declare(surge=3)
     fleet.rollout()
     fleet.rollout("--image", second_image)
     born = set(fleet.containers())
@@ -41,7 +43,7 @@ def test_ten_rollouts_in_a_row_turn_nobody_away(
         print(f"{name}: {said}")
     nobody_was_turned_away(results, at_least=int(50 * results.seconds * 0.95))
     assert sampler.lowest() >= 3
-    assert sampler.highest() <= 4
+    assert sampler.highest() <= 6
     assert len(drains) == 3 * TEN
     assert min(drains.values()) >= 1, drains
 
@@ -109,7 +111,7 @@ def test_a_rollback_pins_the_fleet_until_somebody_unpins_it(
     fleet.rollout("--image", second_image)
 
     assert back == ["web/1"]
-    assert told["pinned_from"] == second_image
+    assert told["pinned"] == [second_image]
     assert "its page was wrong" in refused.stderr
     assert "fleet.unpin" in refused.stderr
     assert fleet.serving() == [second_image]
