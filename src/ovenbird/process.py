@@ -7,11 +7,13 @@ given no time-out: killed half-way, nobody would know what it did.
 from __future__ import annotations
 
 import os
+import select
 import shlex
 import signal
 import subprocess
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 from ovenbird.values.errors import CommandFailed, ConfigurationError, EngineUnreachable
@@ -102,18 +104,39 @@ def stream(
         )
     except FileNotFoundError as missing:
         raise _not_installed(argv[0], doing) from missing
-    assert child.stdout is not None
+    lines = _lines_of(child)
     with child:
         try:
-            for raw in child.stdout:
-                line(_scrubbed(raw.decode(errors="replace").rstrip("\r\n"), scrub))
+            for raw in lines:
+                line(_scrubbed(raw, scrub))
         except BaseException:
             child.send_signal(signal.SIGINT)
-            for raw in child.stdout:
-                line(_scrubbed(raw.decode(errors="replace").rstrip("\r\n"), scrub))
+            # An interrupt of the waiting itself has ended the first of the two.
+            for raw in chain(lines, _lines_of(child)):
+                line(_scrubbed(raw, scrub))
             child.wait()
             raise
     return child.returncode
+
+
+def _lines_of(child: subprocess.Popen[bytes]) -> Iterator[str]:
+    """Yield each line until the program has ended, whoever else still holds its output open.
+
+    What a program leaves running (conmon, beside a container that is kept) may never close it.
+    """
+    assert child.stdout is not None
+    pipe, left, more = child.stdout.fileno(), b"", True
+    poll = select.poll()
+    poll.register(pipe, select.POLLIN)
+    while more:
+        ended = child.poll() is not None  # before the look, so that no last word is missed
+        ready = poll.poll(0 if ended else 200)
+        chunk = os.read(pipe, 65536) if ready else b""
+        more = bool(chunk) or not (ready or ended)
+        *lines, left = (left + chunk).split(b"\n")
+        yield from (text.decode(errors="replace").rstrip("\r") for text in lines)
+    if left:
+        yield left.decode(errors="replace").rstrip("\r")
 
 
 def pass_through(argv: Sequence[str], *, doing: str, cwd: Path) -> int:

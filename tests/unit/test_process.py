@@ -118,29 +118,3 @@ def test_the_folders_of_daemons_are_on_the_path(
     environment = (asked.calls[0].kwargs or {})["env"]
     assert environment["PATH"] == "/usr/bin:/usr/local/sbin:/usr/sbin:/sbin"
     assert environment["LC_ALL"] == "C"
-
-
-def test_each_line_is_handed_over_as_it_comes(fp: FakeProcess) -> None:
-    fp.register(["packer", "build"], stdout=["one", "with hunter2", "café"], returncode=3)
-    lines: list[str] = []
-
-    code = process.stream(
-        ["packer", "build"], doing="Building", line=lines.append, scrub=["hunter2"]
-    )
-
-    assert (code, lines) == (3, ["one", "with •••", "café"])
-
-
-def test_an_interrupted_program_is_told_and_waited_for(fp: FakeProcess) -> None:
-    fp.register(["packer", "build"], stdout=["one", "two", "cleaned up"])
-    lines: list[str] = []
-
-    def line(text: str) -> None:
-        lines.append(text)
-        if text == "one":
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        process.stream(["packer", "build"], doing="Building", line=line)
-
-    assert lines == ["one", "two", "cleaned up"]
