@@ -15,7 +15,7 @@ def told(*_):
     print("cleaned up", flush=True)
     sys.exit(1)
 signal.signal(signal.SIGINT, told)
-print("ready\nand more", flush=True)
+print("ready", "and more", sep=chr(10), flush=True)
 time.sleep(30)
 """
 LEAVES_SOMETHING_RUNNING = """
