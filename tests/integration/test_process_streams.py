@@ -10,12 +10,12 @@ import pytest
 from ovenbird import process
 
 CLEANS_UP = """
-import signal, sys, time
+import os, signal, sys, time
 def told(*_):
     print("cleaned up", flush=True)
     sys.exit(1)
 signal.signal(signal.SIGINT, told)
-print("ready", "and more", sep=chr(10), flush=True)
+os.write(1, b"ready" + bytes([10]) + b"and more" + bytes([10]))
 time.sleep(30)
 """
 LEAVES_SOMETHING_RUNNING = """
