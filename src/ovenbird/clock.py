@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Protocol
 
 
@@ -16,10 +16,16 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The machine's own clock."""
+    """The machine's clock as it was when this began, and from then on one that never jumps.
+
+    Deadlines are compared with it, so a correction of the machine's time makes nobody late.
+    """
+
+    def __init__(self) -> None:
+        self._wall, self._monotonic = datetime.now(UTC), time.monotonic()
 
     def now(self) -> datetime:
-        return datetime.now(UTC)
+        return self._wall + timedelta(seconds=time.monotonic() - self._monotonic)
 
     def sleep(self, seconds: float) -> None:
         time.sleep(seconds)

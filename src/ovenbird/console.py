@@ -34,6 +34,12 @@ class Console:
     def inside(self, text: str) -> Iterator[None]:
         """Say what begins; steps inside are indented below it."""
         self.step(text)
+        with self.deeper():
+            yield
+
+    @contextmanager
+    def deeper(self) -> Iterator[None]:
+        """Say what follows below the last step."""
         self._depth += 1
         try:
             yield

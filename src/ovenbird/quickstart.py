@@ -16,6 +16,7 @@ from pathlib import Path
 from ovenbird.assembly import baking, rolling
 from ovenbird.bake import bake
 from ovenbird.bake.bakery import Bakery, Wish
+from ovenbird.bake.upkeep import clean_after_the_dead
 from ovenbird.balancer import haproxy_process
 from ovenbird.console import Console
 from ovenbird.fleet.traffic import Traffic
@@ -70,6 +71,7 @@ def clean(project: Path, site: Site, console: Console) -> None:
     fleet = rolling.fleet_named(project, ENV, "web")
     setting = rolling.setting(project, site, console, fleet)
     provider = PodmanProvider(folder=site.folder, site=site.id)
+    clean_after_the_dead(baking.bakery(project, site, console), kept_too=True)
     for balancer in setting.balancers:
         balancer.close()
     haproxy_process.stop(site.folder)

@@ -95,11 +95,16 @@ def test_a_file_that_is_no_database_is_blocked(url: str, tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("said", ["nosuch://host/db", "postgresql+nosuch://h/d", "://"])
-def test_a_url_that_names_no_database_is_refused_with_an_example(said: str) -> None:
+def test_a_url_that_names_no_database_is_refused(said: str) -> None:
     with pytest.raises(ConfigurationError) as refused:
         Database.open(said)
 
-    assert "postgresql+psycopg://" in refused.value.remedy
+    assert refused.value.remedy == "Write the path of a folder."
+
+
+def test_a_server_that_hosts_would_share_is_refused_while_locks_are_per_host() -> None:
+    with pytest.raises(ConfigurationError, match="cannot live in postgresql yet"):
+        Database.open("postgresql+psycopg://ann@db/ovenbird")
 
 
 def test_a_transaction_that_fails_leaves_nothing(url: str) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from tests.builders import KEY, NOW, a_goal, an_order
 
-from ovenbird.rollout.book import Book, Standing
+from ovenbird.rollout.book import Book, Standing, pin
 from ovenbird.rollout.journal import Begun, Journal
 from ovenbird.state.database import Database
 from ovenbird.state.history import deeds
@@ -106,7 +106,7 @@ def test_a_rollback_supersedes_the_rollout_that_is_under_way(
 def test_a_rollout_that_arrived_settles_its_goal(journal: Journal, book: Book) -> None:
     journal.begin(begun())
     assert book.standing().settled is None
-    journal.end(begun(), outcome="done", told="", at=LATER)
+    journal.end(begun(), outcome="done", told="", at=LATER, settles=True)
 
     assert book.standing().settled == GOAL
     assert journal.completed() == ["web/2"]
@@ -144,10 +144,10 @@ def test_a_launch_is_known_before_it_is_made(journal: Journal) -> None:
     journal.begin(begun())
     step = journal.intend_launch(begun(), 1, an_order("web-1", version="web/2"), "1 of 3", NOW)
 
-    assert journal.in_the_air(begun()) == [(step, "web-1", "web/2", 1)]
+    assert journal.in_the_air() == [(step, "web-1", "web/2", 1)]
     assert journal.launched() == {"web-1"}
     journal.finished(step, at=LATER)
-    assert journal.in_the_air(begun()) == []
+    assert journal.in_the_air() == []
     assert journal.launched() == {"web-1"}
 
 
@@ -155,7 +155,7 @@ def test_an_ending_is_not_a_launch_in_the_air(journal: Journal) -> None:
     journal.begin(begun())
     journal.intend(begun(), 1, "terminate", "web-1", because="it is stale", at=NOW)
 
-    assert journal.in_the_air(begun()) == []
+    assert journal.in_the_air() == []
 
 
 def test_an_instance_passes_its_gate_once(journal: Journal) -> None:
@@ -169,22 +169,47 @@ def test_an_instance_passes_its_gate_once(journal: Journal) -> None:
 
 
 def test_a_pin_refuses_a_version_until_somebody_unpins(book: Book, database: Database) -> None:
-    book.pin("web/2", because="rolled back", at=NOW)
+    with database.begin() as db:
+        pin(db, KEY, "web/2", because="rolled back", at=NOW)
 
-    assert book.standing().pinned_from == "web/2"
-    assert book.standing().pinned_because == "rolled back"
+    assert book.standing().pins == {"web/2": "rolled back"}
     book.unpin(by="ann@host", because="it was the network", at=LATER)
     assert book.standing() == Standing()
     (deed,) = deeds(database, env="dev", subject="web")
     assert (deed.verb, deed.because) == ("unpin", "it was the network")
 
 
-def test_a_pin_leaves_what_is_settled(journal: Journal, book: Book) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome="done", told="", at=NOW)
-    book.pin("web/3", because="rolled back", at=LATER)
+def test_a_rollback_pins_what_it_leaves_from_its_first_moment(journal: Journal, book: Book) -> None:
+    journal.begin(begun("r1"))
+    journal.end(begun("r1"), outcome="done", told="", at=NOW, settles=True)
+    journal.begin(begun("r2"), pins=("web/3", "rolled back"))
 
-    assert book.standing().settled == GOAL
+    assert book.standing() == Standing(settled=GOAL, pins={"web/3": "rolled back"})
+
+
+def test_a_second_rollback_keeps_the_pin_of_the_first(journal: Journal, book: Book) -> None:
+    journal.begin(begun("r1"), pins=("web/3", "it answered 500"))
+    journal.begin(begun("r2"), pins=("web/4", "so did this"))
+
+    assert set(book.standing().pins) == {"web/3", "web/4"}
+
+
+def test_what_arrived_without_serving_settles_nothing(journal: Journal, book: Book) -> None:
+    journal.begin(begun())
+    journal.end(begun(), outcome="done", told="none wanted, none runs", at=NOW)
+
+    assert book.standing().settled is None
+
+
+def test_a_superseded_rollout_has_no_last_word(journal: Journal, book: Book) -> None:
+    journal.begin(begun("r1"))
+    journal.begin(begun("r2"))
+    journal.end(begun("r1"), outcome="done", told="", at=LATER, settles=True)
+
+    assert book.standing().settled is None
+    last = journal.last()
+    assert last is not None
+    assert (last.id, last.outcome) == ("r2", "running")
 
 
 def test_a_failed_goal_is_remembered_with_its_launch_data(book: Book) -> None:
@@ -221,12 +246,11 @@ def test_a_version_that_has_served_is_tried(book: Book) -> None:
 def test_the_same_name_in_two_environments_never_meets(
     journal: Journal, book: Book, database: Database
 ) -> None:
-    journal.begin(begun())
+    journal.begin(begun(), pins=("web/3", "rolled back"))
     journal.intend_launch(begun(), 1, an_order("web-1"), "1 of 3", NOW)
     journal.accept("web-1", at=NOW)
-    journal.end(begun(), outcome="done", told="", at=LATER)
+    journal.end(begun(), outcome="done", told="", at=LATER, settles=True)
     book.serves("web/2", at=NOW)
-    book.pin("web/2", because="rolled back", at=NOW)
     book.goal_failed(GOAL, because="it answered 500", at=NOW)
 
     other, its_book = Journal(database, STAGING), Book(database, STAGING)

@@ -67,12 +67,12 @@ def test_a_recycled_process_number_does_not_count_as_alive(tmp_path: Path) -> No
     assert [dead.token for dead in ledger.dead(tmp_path)] == ["bake-web-1"]
 
 
-def test_a_kept_bake_is_not_cleaned_though_its_process_is_gone(tmp_path: Path) -> None:
+def test_a_kept_bake_says_so_though_its_process_is_gone(tmp_path: Path) -> None:
     book = opened(tmp_path)
     book.started, book.kept = "1", True
     book.write()
 
-    assert list(ledger.dead(tmp_path)) == []
+    assert [found.kept for found in ledger.dead(tmp_path)] == [True]
 
 
 def test_no_bakes_were_ever_begun_here(tmp_path: Path) -> None:

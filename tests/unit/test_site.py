@@ -33,10 +33,36 @@ def test_the_state_of_a_user_has_one_place(
     assert state_folder(environ, uid=uid) == Path(folder)
 
 
-def test_a_folder_may_be_named_from_where_one_is(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_named_from_where_one_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir("/")
 
-    assert state_folder({"OVENBIRD_STATE": "birds"}, uid=0) == Path("/birds")
+    with pytest.raises(ConfigurationError) as refused:
+        state_folder({"OVENBIRD_STATE": "birds"}, uid=0)
+
+    assert refused.value.remedy == "Write the whole path: OVENBIRD_STATE=/birds"
+
+
+def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
+    folder = tmp_path / "a ?b%20c"
+    first = open_site({"OVENBIRD_STATE": str(folder)})
+
+    assert (folder / "ovenbird.db").is_file()
+    assert open_site({"OVENBIRD_STATE": str(folder)}).id == first.id
+
+
+def test_a_damaged_key_is_refused_before_it_changes_every_launch_hash(tmp_path: Path) -> None:
+    open_site({"OVENBIRD_STATE": str(tmp_path)})
+    (tmp_path / "key").write_bytes(b"")
+
+    with pytest.raises(ConfigurationError, match="not a key of 32 bytes"):
+        open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+
+def test_a_folder_that_others_may_read_is_closed(tmp_path: Path) -> None:
+    tmp_path.chmod(0o755)
+    open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert tmp_path.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_site_is_made_once_and_found_again(tmp_path: Path) -> None:

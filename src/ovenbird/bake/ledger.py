@@ -77,10 +77,13 @@ class Ledger:
 
 
 def dead(bakes: Path) -> Iterator[Ledger]:
-    """Yield the ledgers of bakes whose process is gone, but not those that somebody kept."""
+    """Yield the ledgers of bakes whose process is gone."""
     for path in sorted(bakes.glob("*/ledger.json")):
-        ledger = read(path)
-        if not ledger.kept and start_time(ledger.pid) != ledger.started:
+        try:
+            ledger = read(path)
+        except FileNotFoundError:
+            continue  # its bake has ended between the listing and the reading
+        if start_time(ledger.pid) != ledger.started:
             yield ledger
 
 

@@ -58,7 +58,7 @@ def make(
         version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")
         plugins = render_plugins(rendered.source_type, project=bakery.project)
         packer.prepare(kitchen, rendered, plugins=plugins, version=version)
-        _lend(kitchen, sources, bakery)
+        kitchen = replace(kitchen, secrets=_lend(kitchen, sources, bakery))
         made = _provision(family, kitchen, book, bakery, wish, log=log)
         book.intend(image=made)
         artifact = Artifact(
@@ -140,7 +140,8 @@ def _render(family: Family, parent_artifact: str, bakery: Bakery) -> Rendered:
     return rendered
 
 
-def _lend(kitchen: packer.Kitchen, sources: tuple[Source, ...], bakery: Bakery) -> None:
+def _lend(kitchen: packer.Kitchen, sources: tuple[Source, ...], bakery: Bakery) -> tuple[str, ...]:
+    """Fill the folder that the build instance is lent; return what no log may hold."""
     environment = bakery.environment
     lent = resolve(
         LaunchSpec(secrets=environment.secrets),
@@ -157,6 +158,8 @@ def _lend(kitchen: packer.Kitchen, sources: tuple[Source, ...], bakery: Bakery) 
         environment=environment,
         secrets=lent.secrets,
     )
+    values = [value.decode(errors="replace").strip() for _, value in lent.secrets]
+    return tuple(value for value in (*values, environment.proxy) if value)
 
 
 def _provision(

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ovenbird import process
@@ -25,6 +25,7 @@ class Kitchen:
     folder: Path
     token: str
     environment: Mapping[str, str]
+    secrets: tuple[str, ...] = field(default=(), repr=False)  # never in a log
 
     @property
     def build(self) -> Path:
@@ -112,6 +113,7 @@ def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> str:
         },
         cwd=kitchen.folder,
         line=line,
+        scrub=kitchen.secrets,
     )
     if code:
         raise BakeFailed(

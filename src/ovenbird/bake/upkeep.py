@@ -38,10 +38,13 @@ def alone(family: Family, bakery: Bakery) -> Iterator[None]:
         yield
 
 
-def clean_after_the_dead(bakery: Bakery) -> None:
-    """Remove what bakes created whose process is gone."""
+def clean_after_the_dead(bakery: Bakery, *, kept_too: bool = False) -> None:
+    """Remove what bakes created whose process is gone; what somebody kept only if asked."""
     with lock_of(bakery.site.folder, "bakes"):
         for book in ledger.dead(bakery.bakes):
+            if book.kept and not kept_too:
+                continue
+            book.kept = False
             bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
             clean(book, bakery)
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import errno
 import socket
+import threading
+import time
 from collections.abc import Callable, Collection, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import datetime
 from functools import cached_property
@@ -64,13 +65,30 @@ def probe_for(
             )
 
 
-def look_at_all(probe: Probe, seen: Collection[Seen], clock: Clock) -> dict[str, Look]:
-    """Look at every instance at once and return the looks by token."""
-    if not seen:
-        return {}
-    with ThreadPoolExecutor(max_workers=min(AT_ONCE, len(seen))) as pool:
-        looks = pool.map(lambda instance: probe.look(instance, clock.now()), seen)
-        return {look.token: look for look in looks}
+def look_at_all(
+    probe: Probe, seen: Collection[Seen], clock: Clock, *, longest: float = 10.0
+) -> dict[str, Look]:
+    """Look at every instance at once and return the looks by token.
+
+    Who has not answered wholly after ``longest`` seconds, though it may drip on, gave no answer.
+    """
+    looks: dict[str, Look] = {}
+    places = threading.Semaphore(AT_ONCE)
+
+    def look(instance: Seen) -> None:
+        with places:
+            looks[instance.token] = probe.look(instance, clock.now())
+
+    # Daemons, so that one that drips for ever cannot keep us from ending.
+    threads = [threading.Thread(target=look, args=(each,), daemon=True) for each in seen]
+    for thread in threads:
+        thread.start()
+    ends = time.monotonic() + longest
+    for thread in threads:
+        thread.join(max(ends - time.monotonic(), 0))
+    late = [each for each in seen if each.token not in looks]
+    dripping = {e.token: _silent(e, clock.now(), f"no whole answer in {longest:g} s") for e in late}
+    return {**looks, **dripping}
 
 
 @dataclass(frozen=True, kw_only=True)

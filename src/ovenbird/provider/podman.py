@@ -18,7 +18,7 @@ from ovenbird import process
 from ovenbird.provider import podman_engine, podman_store
 from ovenbird.provider.podman_errors import gone, name_taken, translated
 from ovenbird.provider.podman_seen import label, labels_of, parse
-from ovenbird.values.errors import Blocked, CommandFailed
+from ovenbird.values.errors import Blocked, CommandFailed, EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
 from ovenbird.values.instance import EngineState, Seen
@@ -209,9 +209,14 @@ class PodmanProvider:
         return podman_engine.environment(self._folder)
 
     def _ask(self, *argv: str, doing: str, check: bool = True) -> process.Finished:
-        return process.run(
-            (self.cli, *argv), doing=doing, env=self._env, timeout=READ_TIMEOUT, check=check
-        )
+        try:
+            return process.run(
+                (self.cli, *argv), doing=doing, env=self._env, timeout=READ_TIMEOUT, check=check
+            )
+        except CommandFailed as failed:  # a question that is not answered says nothing of an image
+            raise EngineUnreachable(
+                failed.problem, remedy=failed.remedy, evidence=failed.evidence
+            ) from failed
 
     def _change(
         self,

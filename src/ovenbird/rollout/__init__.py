@@ -10,14 +10,14 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
 
 from filelock import Timeout
 
 from ovenbird.rollout.act import Hands
-from ovenbird.rollout.goal import Chosen
+from ovenbird.rollout.goal import Chosen, still_allowed
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.patience import Patience
 from ovenbird.rollout.plan import (
     Done,
     Doubtful,
@@ -35,18 +35,14 @@ from ovenbird.rollout.plan import (
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.lock import lock_of
 from ovenbird.values.errors import (
-    Blocked,
     Busy,
     GoalFailed,
-    Inconclusive,
     OvenbirdError,
     RollbackFailed,
 )
-from ovenbird.values.instance import Instance
 
-OUTCOMES = {1: "failed", 3: "blocked", 4: "inconclusive"}
-PATIENCE = 10.0
-"""Seconds that a fleet may be unseen, or without a step within its limits, before we give up."""
+OUTCOMES = {3: "blocked", 4: "inconclusive"}
+"""What an exit code is called in the journal; all others are failed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,22 +78,25 @@ def roll_out(
     can move, `Inconclusive` (4) where nothing is seen, and `RollbackFailed` (5) for a rollback
     instead of the first. What serves still does then.
     """
-    with _alone(setting):
-        open_entrances(setting)
-        begun = _begin(setting, chosen, because)
-        if retry:
-            setting.book.forgive(chosen.goal)
-        try:
-            outcome.because = _drive(setting, chosen, begun, outcome, retry=retry)
-        except OvenbirdError as error:
-            outcome.because = error.problem
-            outcome.outcome = OUTCOMES.get(error.exit_code, "failed")
-            raise _closed(setting, chosen, begun, error, outcome.outcome) from error
-        now = setting.clock.now()
-        setting.journal.end(begun, outcome="done", told=outcome.because, at=now)
-        if chosen.kind == "rollback" and chosen.before and chosen.before != outcome.after:
-            reason = because or f"rolled back to {chosen.goal}"
-            setting.book.pin(chosen.before, because=reason, at=now)
+    try:
+        with _alone(setting):
+            still_allowed(setting, chosen, retry=retry)
+            open_entrances(setting)
+            begun = _begin(setting, chosen, because)
+            if retry:
+                setting.book.forgive(chosen.goal)
+            try:
+                outcome.because = _drive(setting, chosen, begun, outcome, retry=retry)
+            except OvenbirdError as error:
+                raise _closed(setting, chosen, begun, error) from error
+            now = setting.clock.now()
+            served = setting.book.has_served(chosen.goal.version)  # not in a fleet of size 0
+            told = outcome.because
+            setting.journal.end(begun, outcome="done", told=told, at=now, settles=served)
+    except OvenbirdError as error:
+        outcome.because = error.problem
+        outcome.outcome = OUTCOMES.get(error.exit_code, "failed")
+        raise
     outcome.outcome = "done"
 
 
@@ -111,11 +110,12 @@ def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, 
     """Look, decide, act, until the fleet has arrived; return why it has."""
     lookout = Lookout(setting)
     hands = Hands(setting, chosen, begun, lookout)
+    observed = lookout.look()
     hands.finish_launches()
     observed = lookout.look()
-    if retry:
+    if retry or chosen.kind == "rollback":
         _take(clear_failed(chosen.goal, observed), hands, outcome, setting)
-    hurry = _Hurry(setting)
+    patience = Patience(setting)
     untried = chosen.untried
     while True:
         observed = lookout.look()
@@ -125,22 +125,23 @@ def _drive(setting: Setting, chosen: Chosen, begun: Begun, outcome: Outcome, *, 
         if any(chosen.goal.is_run_by(i) and i.is_serving for i in observed):
             setting.book.serves(chosen.goal.version, at=setting.clock.now())
             untried = False
-        hurry.note(chosen, observed)
+        patience.note(chosen, observed)
+        begun_at = setting.clock.now()
         match next_wave(chosen.goal, setting.bounds, observed, untried=untried):
             case Wave(steps, _):
                 hands.forget_strangers()
-                _take(steps, hands, outcome, setting)
-                hurry.moved()
+                _take(_up_to_an_ending(steps), hands, outcome, setting)
+                patience.acted(begun_at)
             case Done(why):
                 hands.forget_strangers()
                 return why
             case Wait(why):
                 setting.console.progress(f"waiting: {why}")
-                hurry.require_progress(why)
+                patience.require_progress(why)
             case Doubtful(why):
-                hurry.require_sight(why)
+                patience.require_sight(why)
             case Stuck(why):
-                hurry.require_room(why)
+                patience.require_room(why)
             case Failed(why, tokens):
                 raise _goal_failed(setting, chosen, why, tokens)
         setting.clock.sleep(setting.fleet.health.interval)
@@ -152,11 +153,18 @@ def _take(steps: tuple[Step, ...], hands: Hands, outcome: Outcome, setting: Sett
     if not steps:
         return
     if outcome.waves and all(isinstance(step, Register) for step in steps):
-        _take_each(steps, hands, outcome)
+        with setting.console.deeper():
+            _take_each(steps, hands, outcome)
         return
     outcome.waves.append([])
     with setting.console.inside(f"Wave {len(outcome.waves)}: {_in_words(steps)}"):
         _take_each(steps, hands, outcome)
+
+
+def _up_to_an_ending(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Cut a wave after its first ending: a drain takes long, so we look again before the next."""
+    endings = [n for n, step in enumerate(steps) if isinstance(step, Terminate)]
+    return steps[: endings[0] + 1] if endings else steps
 
 
 def _take_each(steps: tuple[Step, ...], hands: Hands, outcome: Outcome) -> None:
@@ -173,53 +181,6 @@ def _in_words(steps: tuple[Step, ...]) -> str:
     return ", ".join(words)
 
 
-class _Hurry:
-    """The clocks of a rollout: how long it has not moved, not seen, and not had room."""
-
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
-        self._moved = self._calm = setting.clock.now()
-        self._most = 0
-
-    def note(self, chosen: Chosen, observed: tuple[Instance, ...]) -> None:
-        """Start the progress clock again when one more instance of the goal serves."""
-        serving = sum(chosen.goal.is_run_by(i) and i.is_serving for i in observed)
-        if serving > self._most:
-            self._most = serving
-            self._moved = self._setting.clock.now()
-
-    def moved(self) -> None:
-        self._calm = self._setting.clock.now()
-
-    def require_progress(self, why: str) -> None:
-        self._calm = self._setting.clock.now()
-        limit = self._setting.fleet.health.progress_deadline
-        if self._since(self._moved) > timedelta(seconds=limit):
-            raise GoalFailed(
-                f"{self._setting.key} has made no progress for {limit:g} s: {why}.",
-                remedy="What served still does. Look at the instances: invoke status",
-            )
-
-    def require_sight(self, why: str) -> None:
-        if self._since(self._calm) > timedelta(seconds=PATIENCE):
-            raise Inconclusive(
-                f"{self._setting.key} cannot be judged: {why}.",
-                remedy="Nothing was ended. See whether this host reaches the instances, then run "
-                "the same command again.",
-            )
-
-    def require_room(self, why: str) -> None:
-        if self._since(self._calm) > timedelta(seconds=PATIENCE):
-            raise Blocked(
-                f"{self._setting.key} cannot move within its limits: {why}.",
-                remedy="Look at the instances that do not serve (invoke status), or raise "
-                "max_surge in the fleet's limits.",
-            )
-
-    def _since(self, then: datetime) -> timedelta:
-        return self._setting.clock.now() - then
-
-
 def _begin(setting: Setting, chosen: Chosen, because: str) -> Begun:
     if chosen.resumed is not None and chosen.resumed.goal == chosen.goal:
         setting.journal.resume(chosen.resumed)
@@ -234,16 +195,17 @@ def _begin(setting: Setting, chosen: Chosen, because: str) -> Begun:
         started_at=setting.clock.now(),
         because=because,
     )
-    setting.journal.begin(begun)
+    leaves = chosen.kind == "rollback" and chosen.before not in ("", chosen.goal.version)
+    reason = because or f"rolled back to {chosen.goal}"
+    setting.journal.begin(begun, pins=(chosen.before, reason) if leaves else None)
     return begun
 
 
-def _closed(
-    setting: Setting, chosen: Chosen, begun: Begun, error: OvenbirdError, outcome: str
-) -> OvenbirdError:
+def _closed(setting: Setting, chosen: Chosen, begun: Begun, error: OvenbirdError) -> OvenbirdError:
     """Write down how it ended. A failed rollback calls a person, and nothing else is tried."""
+    outcome = OUTCOMES.get(error.exit_code, "failed")
     setting.journal.end(begun, outcome=outcome, told=error.problem, at=setting.clock.now())
-    if chosen.kind == "rollback" and isinstance(error, GoalFailed):
+    if chosen.kind == "rollback" and outcome == "failed":
         return RollbackFailed(
             f"The rollback of {setting.key} to {chosen.goal} failed: {error.problem}",
             remedy="Everything is kept as it is. Look at the instances (invoke status) and their "

@@ -10,8 +10,10 @@ from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.plan import Launch, Register, Step, Terminate
 from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.fleet import BalancerSpec, Order
 from ovenbird.values.image import ImageRef, StopPolicy
+from ovenbird.values.instance import EntryState
 
 CONSOLE_LINES = 5000
 CONSOLE_BYTES = 1_000_000
@@ -37,26 +39,45 @@ class Hands:
                 return token
 
     def finish_launches(self) -> None:
-        """Launch again what a dead driver left in the air, with the same tokens.
+        """Deal with what a dead driver left in the air, by its token.
 
-        Never conclude that something was not created: its token makes a second launch one.
+        Never conclude that something was not created. A launch of the goal is made again, which
+        makes one of the two; any other is ended, with the launch data that it may have left.
         """
-        for step, token, version, slot in self._setting.journal.in_the_air(self._begun):
+        setting = self._setting
+        for step, token, version, slot in setting.journal.in_the_air():
             if version == self._chosen.goal.version:
-                self._setting.console.step(f"Launching {token} again: nobody saw its launch end")
-                self._setting.provider.launch(self._order(token, slot))
-            self._setting.journal.finished(step, at=self._setting.clock.now())
+                setting.console.step(f"Launching {token} again: nobody saw its launch end")
+                setting.provider.launch(self._order(token, slot))
+            elif all(token != seen.token for seen in setting.provider.instances(setting.key)):
+                setting.provider.terminate(token, stop=StopPolicy())
+            setting.journal.finished(step, at=setting.clock.now())
 
     def forget_strangers(self) -> None:
-        """Take servers out of a balancer that no instance stands behind."""
-        for balancer in self._setting.balancers:
+        """Take servers out of a balancer that no instance stands behind.
+
+        Where the engine lists none of the fleet and the balancer has some in service, that engine,
+        or our way to it, is not the one that started them: `Blocked`, and nothing is touched.
+        """
+        setting, ended = self._setting, self._setting.journal.gone()
+        blind = not setting.provider.instances(setting.key)
+        for balancer in setting.balancers:
             entries = {entry.token: entry for entry in balancer.entries()}
             for token in self._lookout.forgotten(entries):
-                self._setting.console.step(f"Removing {token} from {balancer.name}: it is gone")
+                serves = entries[token].state is EntryState.IN_SERVICE
+                if blind and serves and token not in ended:
+                    raise Blocked(
+                        f"{balancer.name} has {token} in service, and {setting.fleet.provider} "
+                        "does not know it.",
+                        remedy="Nothing was ended. See that provider: and the user are those that "
+                        "started it; if it is really gone, its balancer will soon find it down.",
+                    )
+                setting.console.step(f"Removing {token} from {balancer.name}: it is gone")
                 balancer.deregister(token)
 
     def _launch(self, wave: int, because: str) -> str:
         setting, now = self._setting, self._setting.clock.now()
+        setting.catalog.launchable(ImageRef.parse(self._chosen.goal.version))  # revoked meanwhile?
         order = self._order(_token(setting), self._free_slot())
         setting.console.step(f"Launching {order.token} of {order.version} ({because})")
         step = setting.journal.intend_launch(self._begun, wave, order, because, now)
@@ -76,7 +97,7 @@ class Hands:
         setting = self._setting
         setting.console.step(f"Draining and ending {token} ({because})")
         step = self._intend(wave, "terminate", token, because)
-        seen = self._lookout.seen(token)
+        stop = self._stop_of(self._lookout.seen(token).version)
         for balancer, spec in zip(setting.balancers, self._specs(), strict=True):
             left = balancer.drain(token, timeout=spec.drain_timeout)
             if left:
@@ -84,7 +105,7 @@ class Hands:
         for balancer in setting.balancers:
             balancer.deregister(token)
         console = self._save_console(token)
-        setting.provider.terminate(token, stop=self._stop_of(seen.version))
+        setting.provider.terminate(token, stop=stop)
         now = setting.clock.now()
         setting.journal.ended(token, because=because, console=str(console), at=now)
         setting.journal.finished(step, at=now)
@@ -112,8 +133,12 @@ class Hands:
         return next(n for n in range(len(taken) + 1) if n not in taken)
 
     def _stop_of(self, version: str) -> StopPolicy:
-        """Return how an image of this version wants to be stopped: its own contract says."""
-        return self._setting.catalog.resolve(ImageRef.parse(version)).contract.stop
+        """Return how an image wants to be stopped, as its own contract says; the usual way for
+        one that the catalog does not know any more."""
+        try:
+            return self._setting.catalog.resolve(ImageRef.parse(version)).contract.stop
+        except ConfigurationError:
+            return StopPolicy()
 
     def _specs(self) -> list[BalancerSpec]:
         return [spec for spec in self._setting.fleet.balancers if spec.kind != "none"]

@@ -3,7 +3,8 @@ which goals failed."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select,
 
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
-from ovenbird.state.tables import failed_goals, fleets, served
+from ovenbird.state.tables import failed_goals, fleets, pins, served
 from ovenbird.values.fleet import FleetKey
 from ovenbird.values.instance import Goal
 
@@ -21,8 +22,7 @@ class Standing:
     """What a fleet's next launch would be, and what it may not be."""
 
     settled: Goal | None = None
-    pinned_from: str | None = None
-    pinned_because: str = ""
+    pins: Mapping[str, str] = field(default_factory=dict)  # refused version → because
 
 
 class Book:
@@ -34,23 +34,20 @@ class Book:
     def standing(self) -> Standing:
         with self._database.begin() as db:
             row = db.execute(select(fleets).where(_here(self._key))).first()
-        if row is None:
-            return Standing()
-        known = row.settled is not None
+            refused = db.execute(select(pins).where(self._mine(pins))).all()
+        settled = None
+        if row is not None and row.settled is not None:
+            settled = Goal(version=row.settled, launch_hash=row.settled_hash)
         return Standing(
-            settled=Goal(version=row.settled, launch_hash=row.settled_hash) if known else None,
-            pinned_from=row.pinned_from,
-            pinned_because=row.pinned_because or "",
+            settled=settled,
+            pins={pin.version: pin.because for pin in refused},
         )
 
-    def pin(self, version: str, *, because: str, at: datetime) -> None:
-        """Refuse a version here until somebody unpins: a rollback left it."""
-        with self._database.begin() as db:
-            note(db, self._key, pinned_from=version, pinned_because=because, pinned_at=at)
-
     def unpin(self, *, by: str, because: str, at: datetime) -> None:
+        """Allow again everything that rollbacks refused here."""
         with self._database.begin() as db:
-            note(db, self._key, pinned_from=None, pinned_because=None, pinned_at=None)
+            if not db.execute(delete(pins).where(self._mine(pins))).rowcount:
+                return
             deed = Deed(
                 at=at,
                 by=by,
@@ -108,6 +105,14 @@ class Book:
             failed_goals.c.version == goal.version,
             failed_goals.c.launch_hash == goal.launch_hash,
         )
+
+
+def pin(db: Connection, key: FleetKey, version: str, *, because: str, at: datetime) -> None:
+    """Refuse a version in a fleet until somebody unpins: a rollback leaves it."""
+    here = (pins.c.env == key.env) & (pins.c.fleet == key.name) & (pins.c.version == version)
+    db.execute(delete(pins).where(here))
+    row = {"env": key.env, "fleet": key.name, "version": version, "because": because, "at": at}
+    db.execute(insert(pins).values(**row))
 
 
 def note(db: Connection, key: FleetKey, **changed: Any) -> None:

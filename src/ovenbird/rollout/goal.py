@@ -39,30 +39,34 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
     open_ = setting.journal.unfinished()
     resumed = open_ if open_ is not None and open_.kind == "rollout" and not image else None
     ref = ImageRef.parse(image or (resumed.goal.version if resumed else str(setting.fleet.image)))
-    if ref.family != setting.fleet.image.family:
-        raise ConfigurationError.of(
-            f"{setting.key} runs images of {setting.fleet.image.family}, not of {ref.family}.",
-            remedy=f"Name an image of {setting.fleet.image.family}, or another fleet.",
-            file=setting.fleet.file,
-            line=setting.fleet.line,
-        )
+    _require_family(setting, ref)
     version = setting.catalog.launchable(ref)
-    standing = setting.book.standing()
-    if standing.pinned_from == str(version):
+    chosen = _chosen(setting, version, kind="rollout", resumed=resumed)
+    still_allowed(setting, chosen, retry=retry)
+    return chosen
+
+
+def still_allowed(setting: Setting, chosen: Chosen, *, retry: bool) -> None:
+    """Refuse a goal that must not run here now; asked again when nobody else can change it.
+
+    Raises `Blocked` for what is revoked or pinned, `GoalFailed` for what has failed here.
+    """
+    version = setting.catalog.launchable(ImageRef.parse(chosen.goal.version))
+    if chosen.kind == "rollback":
+        return
+    if because := setting.book.standing().pins.get(str(version)):
         raise Blocked(
             f"{setting.key} was rolled back from {version}, which is refused here since: "
-            f"{standing.pinned_because}.",
+            f"{because}.",
             remedy=f"Roll to another image, or allow it again: invoke fleet.unpin "
-            f"{setting.fleet.name} --because …",
+            f"{setting.fleet.name} --env {setting.fleet.env} --because …",
         )
-    chosen = _chosen(setting, version, kind="rollout", resumed=resumed)
     if (failure := setting.book.failure_of(chosen.goal)) and not retry:
-        at, because = failure
+        at, why = failure
         raise GoalFailed(
-            f"{version} failed in {setting.key} on {at.astimezone():%Y-%m-%d %H:%M}: {because}.",
+            f"{version} failed in {setting.key} on {at.astimezone():%Y-%m-%d %H:%M}: {why}.",
             remedy="Nothing was launched. Bake a successor, or try it once more with --retry.",
         )
-    return chosen
 
 
 def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
@@ -70,20 +74,35 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
 
     Raises `Blocked` where there is none that is present and may launch.
     """
+    open_ = setting.journal.unfinished()
+    if open_ is not None and open_.kind == "rollback" and not image:
+        version = setting.catalog.launchable(ImageRef.parse(open_.goal.version))
+        return _chosen(setting, version, kind="rollback", before=open_.before, resumed=open_)
     left = _leaving(setting)
     if image:
-        version = setting.catalog.launchable(ImageRef.parse(image))
-        return _chosen(setting, version, kind="rollback", before=left)
-    pinned = setting.book.standing().pinned_from
+        ref = ImageRef.parse(image)
+        _require_family(setting, ref)
+        return _chosen(setting, setting.catalog.launchable(ref), kind="rollback", before=left)
+    refused = {left, *setting.book.standing().pins}
     for name in setting.journal.completed():
         version = setting.catalog.resolve(ImageRef.parse(name))
-        if name not in (left, pinned) and version.launchable and _is_held(setting, version):
+        if name not in refused and version.launchable and _is_held(setting, version):
             return _chosen(setting, version, kind="rollback", before=left)
     raise Blocked(
         f"{setting.key} has nothing to go back to: no other image that may launch has completed "
         "a rollout here.",
         remedy="Bake a fixed image and roll it out, or name one with --image.",
     )
+
+
+def _require_family(setting: Setting, ref: ImageRef) -> None:
+    if ref.family != setting.fleet.image.family:
+        raise ConfigurationError.of(
+            f"{setting.key} runs images of {setting.fleet.image.family}, not of {ref.family}.",
+            remedy=f"Name an image of {setting.fleet.image.family}, or another fleet.",
+            file=setting.fleet.file,
+            line=setting.fleet.line,
+        )
 
 
 def _is_held(setting: Setting, version: Version) -> bool:
@@ -139,7 +158,7 @@ def _chosen(
         artifact=artifact,
         launch=launch,
         before=before or (settled.version if settled else ""),
-        untried=kind == "rollout" and not tried,
+        untried=not tried,
         resumed=resumed,
         notes=tuple(_notes(version, resumed, settled, launch)),
     )
@@ -152,7 +171,7 @@ def _notes(
     if resumed is not None:
         begun = f"{resumed.started_at.astimezone():%Y-%m-%d %H:%M}"
         notes.append(
-            f"goes on with the rollout to {resumed.goal} that {resumed.owner} began {begun}"
+            f"goes on with the {resumed.kind} to {resumed.goal} that {resumed.owner} began {begun}"
         )
     if version.state is ImageState.DEPRECATED:
         notes.append(f"{version} is deprecated: {version.state_because}")

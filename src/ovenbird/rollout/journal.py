@@ -10,9 +10,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, desc, func, insert, select, update
 
-from ovenbird.rollout.book import note
+from ovenbird.rollout.book import note, pin
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, rollouts, steps
@@ -36,14 +36,29 @@ class Begun:
     told: str = ""
 
 
+def fleets_with_instances(database: Database, env: str) -> dict[str, int]:
+    """Count, by fleet, the instances of an environment that were launched and not ended."""
+    query = (
+        select(instances.c.fleet, func.count())
+        .where(instances.c.env == env, instances.c.ended_at.is_(None))
+        .group_by(instances.c.fleet)
+    )
+    with database.begin() as db:
+        return {row[0]: row[1] for row in db.execute(query)}
+
+
 class Journal:
     """The memory of one fleet. Every method is one transaction."""
 
     def __init__(self, database: Database, key: FleetKey) -> None:
         self._database, self._key = database, key
 
-    def begin(self, begun: Begun) -> None:
-        """Write a new rollout down; one that was still running here is superseded by it."""
+    def begin(self, begun: Begun, *, pins: tuple[str, str] | None = None) -> None:
+        """Write a new rollout down; one that was still running here is superseded by it.
+
+        ``pins`` is the version that a rollback leaves, and why: refused from its first moment,
+        so that nothing rolls it forward again while the rollback is under way or interrupted.
+        """
         with self._database.begin() as db:
             db.execute(
                 update(rollouts)
@@ -65,6 +80,9 @@ class Journal:
                     started_at=begun.started_at,
                 )
             )
+            if pins is not None:
+                version, because = pins
+                pin(db, self._key, version, because=because, at=begun.started_at)
 
     def resume(self, begun: Begun) -> None:
         """Say that somebody is at work on it again."""
@@ -87,13 +105,18 @@ class Journal:
         query = (
             select(rollouts.c.goal)
             .where(self._mine(rollouts), rollouts.c.outcome == "done")
-            .order_by(desc(rollouts.c.ended_at))
+            .order_by(desc(rollouts.c.number))
         )
         with self._database.begin() as db:
             return list(dict.fromkeys(db.execute(query).scalars()))
 
-    def end(self, begun: Begun, *, outcome: str, told: str, at: datetime) -> None:
-        """Close a rollout, and write it into the history. Done settles its goal."""
+    def end(
+        self, begun: Begun, *, outcome: str, told: str, at: datetime, settles: bool = False
+    ) -> None:
+        """Close a rollout, and write it into the history.
+
+        ``settles`` says that its goal served here to the end, and is what launches use now.
+        """
         with self._database.begin() as db:
             ended = db.execute(
                 update(rollouts)
@@ -102,7 +125,7 @@ class Journal:
             ).rowcount
             if not ended:
                 return  # it was superseded meanwhile: another rollout's word counts now
-            if outcome == "done":
+            if outcome == "done" and settles:
                 settled = {"settled": begun.goal.version, "settled_hash": begun.goal.launch_hash}
                 note(db, self._key, **settled, settled_at=at)
             record(
@@ -151,12 +174,12 @@ class Journal:
         with self._database.begin() as db:
             db.execute(update(steps).where(steps.c.id == step).values(outcome="done", ended_at=at))
 
-    def in_the_air(self, begun: Begun) -> list[tuple[int, str, str, int]]:
-        """List the launches without an end as (step, token, version, slot)."""
+    def in_the_air(self) -> list[tuple[int, str, str, int]]:
+        """List the launches of this fleet without an end as (step, token, version, slot)."""
         query = (
             select(steps.c.id, steps.c.token, instances.c.version, instances.c.slot)
             .join(instances, instances.c.token == steps.c.token)
-            .where(steps.c.rollout_id == begun.id, steps.c.verb == "launch")
+            .where(self._mine(instances), steps.c.verb == "launch")
             .where(steps.c.outcome == "intended")
         )
         with self._database.begin() as db:
@@ -179,6 +202,18 @@ class Journal:
         with self._database.begin() as db:
             return {row.token: row.accepted_at for row in db.execute(query)}
 
+    def gone(self) -> set[str]:
+        """Name every instance that this site has ended here."""
+        ours = self._mine(instances) & instances.c.ended_at.is_not(None)
+        with self._database.begin() as db:
+            return set(db.execute(select(instances.c.token).where(ours)).scalars())
+
+    def launched_at(self) -> Mapping[str, datetime]:
+        """Say when each instance was ordered, by the clock that everything else is judged by."""
+        query = select(instances.c.token, instances.c.intended_at).where(self._mine(instances))
+        with self._database.begin() as db:
+            return {row.token: row.intended_at for row in db.execute(query)}
+
     def launched(self) -> set[str]:
         """Name every instance that this site has a record of launching here."""
         with self._database.begin() as db:
@@ -198,7 +233,7 @@ class Journal:
     def _last(self, *where: ColumnElement[bool]) -> Begun | None:
         query = select(rollouts).where(self._mine(rollouts), *where)
         with self._database.begin() as db:
-            row = db.execute(query.order_by(desc(rollouts.c.started_at))).first()
+            row = db.execute(query.order_by(desc(rollouts.c.number))).first()
         if row is None:
             return None
         return Begun(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import timedelta
 
 from ovenbird.fleet.gate import Accepted, judge
@@ -33,12 +34,17 @@ class Lookout:
         engine and the balancers raise where they do not answer.
         """
         setting = self._setting
-        self._seen = {seen.token: seen for seen in setting.provider.instances(setting.key)}
+        launched = setting.journal.launched_at()
+        self._seen = {
+            seen.token: replace(seen, launched_at=launched.get(seen.token, seen.launched_at))
+            for seen in setting.provider.instances(setting.key)
+        }
         self._refuse_foreign()
         running = [s for s in self._seen.values() if s.state is EngineState.RUNNING]
         accepted = setting.journal.accepted()
         probe = setting.probe_for(accepted)
-        for token, look in look_at_all(probe, running, setting.clock).items():
+        longest = setting.fleet.health.timeout + 1
+        for token, look in look_at_all(probe, running, setting.clock, longest=longest).items():
             self._looks.setdefault(token, deque(maxlen=self._memory)).append(look)
         asked = setting.balancers if self._seen else ()  # an empty fleet may have no entrance yet
         entries: list[Mapping[str, Entry]] = [

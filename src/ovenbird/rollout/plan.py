@@ -169,7 +169,7 @@ class _Fleet:
         b = self.bounds
         return (
             f"{self.serving} serving, floor {b.floor}; "
-            f"{len(self.present)} instances, ceiling {b.ceiling}"
+            f"{_instances(len(self.present))}, ceiling {b.ceiling}"
         )
 
 
@@ -241,10 +241,14 @@ def _registrations(fleet: _Fleet, gone: Collection[str]) -> Iterator[Register]:
 def _launches(fleet: _Fleet) -> Iterator[Launch]:
     ceiling, present = fleet.bounds.ceiling, len(fleet.present)
     for n in range(present, min(present + fleet.missing, ceiling)):
-        numbers = f"{n} {'instance' if n == 1 else 'instances'}, ceiling {ceiling}"
+        numbers = f"{_instances(n)}, ceiling {ceiling}"
         if fleet.untried and not fleet.proven:
             numbers = f"untried in this fleet: one canary first; {numbers}"
         yield Launch(numbers)
+
+
+def _instances(count: int) -> str:
+    return f"{count} {'instance' if count == 1 else 'instances'}"
 
 
 def _endings(fleet: _Fleet) -> Iterator[Terminate]:

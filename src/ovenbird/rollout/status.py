@@ -59,12 +59,12 @@ class Status:
                 f"the {self.last.kind} to {self.last.goal} of {when} is {self.last.outcome}"
                 + (f": {self.last.told}" if self.last.told else f", by {self.last.owner}")
             )
-        if self.standing.pinned_from:
-            told.append(
-                f"pinned: {self.standing.pinned_from} is refused here since a rollback "
-                f"({self.standing.pinned_because})"
-            )
-        if self.goal and self.resolved and self.resolved != self.goal.version:
+        told += [
+            f"pinned: {version} is refused here since a rollback ({because})"
+            for version, because in self.standing.pins.items()
+        ]
+        ahead = self.goal and self.resolved and self.resolved != self.goal.version
+        if ahead and self.resolved not in self.standing.pins:
             told.append(
                 f"{self.fleet.image} is {self.resolved} now: invoke rollout "
                 f"{self.fleet.name} --env {self.fleet.env}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
-from sqlalchemy.engine import make_url
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
 
 from ovenbird.state import tables
@@ -39,10 +39,15 @@ class Database:
         except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
             raise ConfigurationError.of(
                 f"OVENBIRD_STATE is not a folder and not a database URL that is known: {error}",
-                remedy="Write a folder, or postgresql+psycopg://USER@HOST/DATABASE.",
+                remedy="Write the path of a folder.",
             ) from error
-        if parsed.get_backend_name() == "sqlite":
-            _teach_sqlite(engine)
+        if parsed.get_backend_name() != "sqlite":
+            raise ConfigurationError.of(
+                f"A site cannot live in {parsed.get_backend_name()} yet: two hosts would share "
+                "its catalog, but not its locks.",
+                remedy="Name a folder in OVENBIRD_STATE.",
+            )
+        _teach_sqlite(engine)
         database = cls(engine)
         database._migrate(Path(parsed.database) if parsed.database else None)
         return database
@@ -110,6 +115,11 @@ def _copy(file: Path, to: Path) -> None:
     """Copy a database with what is still in its write-ahead log, which a copied file lacks."""
     with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(to)) as target:
         source.backup(target)
+
+
+def sqlite_url(file: Path) -> str:
+    """Return the URL of a database file, whatever characters its path has."""
+    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
 
 
 def _teach_sqlite(engine: Engine) -> None:

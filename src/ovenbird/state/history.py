@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import os
 import socket
 from dataclasses import dataclass
 from datetime import datetime
@@ -30,7 +31,11 @@ class Deed:
 
 def whoami() -> str:
     """Name the person or account behind this command: ``user@host``."""
-    return f"{getpass.getuser()}@{socket.gethostname()}"
+    try:
+        name = getpass.getuser()
+    except (KeyError, OSError):  # a uid without an entry in /etc/passwd
+        name = f"uid-{os.getuid()}"
+    return f"{name}@{socket.gethostname()}"
 
 
 def record(db: Connection, deed: Deed) -> None:

@@ -9,12 +9,14 @@ from __future__ import annotations
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ovenbird.state.database import Database
+from ovenbird.state.database import Database, sqlite_url
 from ovenbird.values.errors import Blocked, ConfigurationError
 
+KEY_BYTES = 32
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"}
 
 
@@ -34,7 +36,13 @@ def state_folder(environ: Mapping[str, str], *, uid: int) -> Path:
     ``/var/lib/ovenbird`` for root, else ``$XDG_STATE_HOME/ovenbird``."""
     said = environ.get("OVENBIRD_STATE", "")
     if said and "://" not in said:
-        return Path(said).expanduser().absolute()
+        folder = Path(said).expanduser()
+        if not folder.is_absolute():
+            raise ConfigurationError.of(
+                f"OVENBIRD_STATE is {said!r}, which is another folder in every folder.",
+                remedy=f"Write the whole path: OVENBIRD_STATE={folder.absolute()}",
+            )
+        return folder
     if uid == 0:
         return Path("/var/lib/ovenbird")
     home = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '~')}/.local/state"
@@ -47,6 +55,8 @@ def open_site(environ: Mapping[str, str] | None = None) -> Site:
     folder = state_folder(environ, uid=os.getuid())
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        if folder.stat().st_mode & 0o077 and folder.stat().st_uid == os.getuid():
+            folder.chmod(0o700)  # the digests and consoles in it are nobody else's business
     except OSError as error:
         raise ConfigurationError.of(
             f"The state folder {folder} cannot be made: {error.strerror}.",
@@ -56,10 +66,10 @@ def open_site(environ: Mapping[str, str] | None = None) -> Site:
         raise ConfigurationError.of(
             f"The state folder {folder} lies on a network file system ({kind}), where locks do "
             "not hold.",
-            remedy="Name a local folder, or a PostgreSQL URL, in OVENBIRD_STATE.",
+            remedy="Name a local folder in OVENBIRD_STATE.",
         )
     said = environ.get("OVENBIRD_STATE", "")
-    url = said if "://" in said else f"sqlite:///{folder / 'ovenbird.db'}"
+    url = said if "://" in said else sqlite_url(folder / "ovenbird.db")
     try:
         key = _key(folder / "key")
     except OSError as error:
@@ -84,9 +94,21 @@ def file_system(folder: Path) -> str:
 
 
 def _key(path: Path) -> bytes:
-    try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-    except FileExistsError:
-        pass  # ours since an earlier command; a key is made once
-    return path.read_bytes()
+    """Return the site's key of 32 bytes, made once and never half."""
+    if not path.exists():
+        draft = path.with_name(f".key.{os.getpid()}")
+        with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(KEY_BYTES))
+            file.flush()
+            os.fsync(file.fileno())
+        with suppress(FileExistsError):  # somebody else's, made in the same moment, is as good
+            os.link(draft, path)
+        draft.unlink()
+    key = path.read_bytes()
+    if len(key) != KEY_BYTES:
+        raise ConfigurationError.of(
+            f"{path} is not a key of {KEY_BYTES} bytes; every launch hash would change with it.",
+            remedy="Restore it from a backup. Without one, remove it: fleets with secrets will "
+            "then be rolled once more.",
+        )
+    return key

@@ -113,9 +113,6 @@ fleets = Table(
     Column("settled", String(64)),  # the version that every launch outside a rollout uses
     Column("settled_hash", String(32)),
     Column("settled_at", Utc),
-    Column("pinned_from", String(64)),  # what a rollback left: refused until unpinned
-    Column("pinned_because", Text),
-    Column("pinned_at", Utc),
     Column("size", Integer),  # a recorded override of the file's size
     Column("paused_because", Text),
 )
@@ -123,7 +120,8 @@ fleets = Table(
 rollouts = Table(
     "rollouts",
     metadata,
-    Column("id", String(64), primary_key=True),
+    Column("number", Integer, primary_key=True),  # their order, whatever a clock says
+    Column("id", String(64), nullable=False, unique=True),
     Column("env", String(64), nullable=False, index=True),
     Column("fleet", String(64), nullable=False),
     Column("kind", String(16), nullable=False),  # rollout | rollback
@@ -170,6 +168,16 @@ instances = Table(
     Column("ended_at", Utc),
     Column("ended_because", Text),
     Column("console", Text),
+)
+
+pins = Table(  # what a rollback left: refused in its fleet until somebody unpins
+    "pins",
+    metadata,
+    Column("env", String(64), primary_key=True),
+    Column("fleet", String(64), primary_key=True),
+    Column("version", String(64), primary_key=True),
+    Column("because", Text, nullable=False),
+    Column("at", Utc, nullable=False),
 )
 
 failed_goals = Table(

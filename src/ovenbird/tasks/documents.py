@@ -78,7 +78,7 @@ def status_document(status: Status) -> dict[str, object]:
         "size": fleet.size,
         "sentence": status.sentence,
         "remarks": status.remarks,
-        "pinned_from": status.standing.pinned_from,
+        "pinned": list(status.standing.pins),
         "instances": [
             {
                 "id": i.token,

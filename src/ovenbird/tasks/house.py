@@ -13,6 +13,8 @@ from ovenbird.tasks.verb import verb
 @verb(help={"clean": "Remove all that the quickstart made."})
 def quickstart(_: Any, clean: bool = False) -> None:
     """Bake, prove, roll out under traffic and roll back, in a site of its own."""
+    import shlex
+
     from ovenbird import assembly
     from ovenbird import quickstart as story
     from ovenbird.state.site import open_site, state_folder
@@ -20,7 +22,9 @@ def quickstart(_: Any, clean: bool = False) -> None:
 
     console = Console()
     project = assembly.project_folder(Path.cwd())
-    folder = state_folder(os.environ, uid=os.getuid()) / "quickstart"
+    folder = state_folder(os.environ, uid=os.getuid())
+    if folder.name != "quickstart":  # as OVENBIRD_STATE says, if the quickstart's advice was taken
+        folder /= "quickstart"
     if clean and not folder.exists():
         console.step("There is nothing of the quickstart here.")
         return
@@ -39,7 +43,7 @@ def quickstart(_: Any, clean: bool = False) -> None:
     console.result(f"""
 The fleet runs on. Look at it:  {shown.address}
 Next, in this folder (the first line names the quickstart's site):
-  export OVENBIRD_STATE={folder}
+  export OVENBIRD_STATE={shlex.quote(str(folder))}
   .venv/bin/invoke status --env quickstart
   .venv/bin/invoke image.list
   .venv/bin/invoke history

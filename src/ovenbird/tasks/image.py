@@ -141,8 +141,13 @@ def promote(_: Any, image: str, channel: str, because: str = "") -> None:
 def _judge(image: str, state: str, because: str) -> None:
     from ovenbird.clock import SystemClock
     from ovenbird.state.history import whoami
+    from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import ImageRef, ImageState
 
+    if not because.strip():
+        raise ConfigurationError.of(
+            "Nobody will know why: --because is empty.", remedy="Say why in a few words."
+        )
     judged = _catalog().judge(
         ImageRef.parse(image),
         ImageState(state),

@@ -98,11 +98,15 @@ def _carry_out(
     from ovenbird.rollout import Outcome, open_entrances, roll_out
     from ovenbird.rollout.intent import foresee
     from ovenbird.tasks.documents import outcome_document, plan_document
-    from ovenbird.values.errors import ConfigurationError
+    from ovenbird.values.errors import BalancerUnreachable, ConfigurationError
 
-    if not plan:
-        open_entrances(setting)
-    foreseen = foresee(setting, chosen)
+    try:
+        foreseen = foresee(setting, chosen)
+    except BalancerUnreachable:
+        if plan:
+            raise
+        open_entrances(setting)  # the site's own front door was down
+        foreseen = foresee(setting, chosen)
     console.note(foreseen.text)
     if plan:
         if json:
@@ -139,6 +143,7 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
     from ovenbird import assembly
     from ovenbird.assembly import rolling
     from ovenbird.config import load_environments, load_fleets
+    from ovenbird.rollout.journal import fleets_with_instances
     from ovenbird.rollout.status import status_of
     from ovenbird.state.site import open_site
     from ovenbird.tasks.documents import status_document
@@ -148,7 +153,8 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
     project = assembly.project_folder(Path.cwd())
     site = open_site()
     found = []
-    for one in load_environments(project) if all else [env]:
+    envs = load_environments(project) if all else [env]
+    for one in envs:
         wanted = load_fleets(project, one)
         if fleet:
             wanted = {fleet: rolling.fleet_named(project, one, fleet)}
@@ -158,6 +164,13 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
         console.document({"fleets": [status_document(status) for status in found]})
         return
     show_status(console, found)
+    for one in envs:
+        for name, count in fleets_with_instances(site.database, one).items():
+            if name not in load_fleets(project, one):
+                console.result(
+                    f"{one}/{name}: {count} launched and not ended, but the fleet is in no "
+                    f"inventories/{one}/fleets.yml any more; put it back with size: 0 and roll it"
+                )
 
 
 @verb(
@@ -168,15 +181,21 @@ def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: boo
         "json": "Print one JSON document on stdout.",
     },
 )
-def history(_: Any, env: str = "", subject: str = "", most: int = 30, json: bool = False) -> None:
+def history(_: Any, env: str = "", subject: str = "", most: str = "30", json: bool = False) -> None:
     """Tell who changed what, when and why, newest first."""
+    import re
     from dataclasses import asdict
 
     from ovenbird.state.history import deeds
     from ovenbird.state.site import open_site
+    from ovenbird.values.errors import ConfigurationError
 
     console = Console()
-    found = deeds(open_site().database, env=env, subject=subject, most=most)
+    if not re.fullmatch(r"[1-9][0-9]{0,5}", most):
+        raise ConfigurationError.of(
+            f"{most!r} is no number of deeds.", remedy="Write --most 30, for example."
+        )
+    found = deeds(open_site().database, env=env, subject=subject, most=int(most))
     if json:
         console.document({"deeds": [{**asdict(d), "at": d.at.isoformat()} for d in found]})
         return

@@ -35,7 +35,7 @@ class ImageRef:
         if at and NAME.fullmatch(family) and NAME.fullmatch(channel):
             return cls(family=family, channel=channel)
         family, slash, number = text.partition("/")
-        if slash and NAME.fullmatch(family) and number.isascii() and number.isdigit():
+        if slash and NAME.fullmatch(family) and re.fullmatch(r"[0-9]{1,9}", number):
             return cls(family=family, version=int(number))
         raise ConfigurationError.of(
             f"{text!r} does not name an image.",

@@ -29,9 +29,6 @@ def upgrade() -> None:
         sa.Column("settled", sa.String(length=64), nullable=True),
         sa.Column("settled_hash", sa.String(length=32), nullable=True),
         sa.Column("settled_at", Utc(timezone=True), nullable=True),
-        sa.Column("pinned_from", sa.String(length=64), nullable=True),
-        sa.Column("pinned_because", sa.Text(), nullable=True),
-        sa.Column("pinned_at", Utc(timezone=True), nullable=True),
         sa.Column("size", sa.Integer(), nullable=True),
         sa.Column("paused_because", sa.Text(), nullable=True),
         sa.PrimaryKeyConstraint("env", "name"),
@@ -87,7 +84,17 @@ def upgrade() -> None:
         sa.PrimaryKeyConstraint("name"),
     )
     op.create_table(
+        "pins",
+        sa.Column("env", sa.String(length=64), nullable=False),
+        sa.Column("fleet", sa.String(length=64), nullable=False),
+        sa.Column("version", sa.String(length=64), nullable=False),
+        sa.Column("because", sa.Text(), nullable=False),
+        sa.Column("at", Utc(timezone=True), nullable=False),
+        sa.PrimaryKeyConstraint("env", "fleet", "version"),
+    )
+    op.create_table(
         "rollouts",
+        sa.Column("number", sa.Integer(), nullable=False),
         sa.Column("id", sa.String(length=64), nullable=False),
         sa.Column("env", sa.String(length=64), nullable=False),
         sa.Column("fleet", sa.String(length=64), nullable=False),
@@ -102,7 +109,8 @@ def upgrade() -> None:
         sa.Column("ended_at", Utc(timezone=True), nullable=True),
         sa.Column("outcome", sa.String(length=16), nullable=False),
         sa.Column("told", sa.Text(), nullable=False),
-        sa.PrimaryKeyConstraint("id"),
+        sa.PrimaryKeyConstraint("number"),
+        sa.UniqueConstraint("id"),
     )
     with op.batch_alter_table("rollouts", schema=None) as batch_op:
         batch_op.create_index(batch_op.f("ix_rollouts_env"), ["env"], unique=False)

@@ -1,0 +1,62 @@
+"""The clocks of a rollout: how long it may stand still, see nothing, and have no room."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from ovenbird.rollout.goal import Chosen
+from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive
+from ovenbird.values.instance import Instance
+
+LONGEST = 10.0
+"""Seconds that a fleet may be unseen, or without a step within its limits, before we give up."""
+
+
+class Patience:
+    """The clocks of a rollout: how long it has not moved, not seen, and not had room."""
+
+    def __init__(self, setting: Setting) -> None:
+        self._setting = setting
+        self._moved = self._calm = setting.clock.now()
+        self._most = 0
+
+    def note(self, chosen: Chosen, observed: tuple[Instance, ...]) -> None:
+        """Start the progress clock again when one more instance of the goal serves."""
+        serving = sum(chosen.goal.is_run_by(i) and i.is_serving for i in observed)
+        if serving > self._most:
+            self._most = serving
+            self._moved = self._setting.clock.now()
+
+    def acted(self, since: datetime) -> None:
+        """Stop the clocks for what a wave took: a long drain is not a lack of progress."""
+        self._moved += self._since(since)
+        self._calm = self._setting.clock.now()
+
+    def require_progress(self, why: str) -> None:
+        self._calm = self._setting.clock.now()
+        limit = self._setting.fleet.health.progress_deadline
+        if self._since(self._moved) > timedelta(seconds=limit):
+            raise GoalFailed(
+                f"{self._setting.key} has made no progress for {limit:g} s: {why}.",
+                remedy="What served still does. Look at the instances: invoke status",
+            )
+
+    def require_sight(self, why: str) -> None:
+        if self._since(self._calm) > timedelta(seconds=LONGEST):
+            raise Inconclusive(
+                f"{self._setting.key} cannot be judged: {why}.",
+                remedy="Nothing was ended. See whether this host reaches the instances, then run "
+                "the same command again.",
+            )
+
+    def require_room(self, why: str) -> None:
+        if self._since(self._calm) > timedelta(seconds=LONGEST):
+            raise Blocked(
+                f"{self._setting.key} cannot move within its limits: {why}.",
+                remedy="Look at the instances that do not serve (invoke status), or raise "
+                "max_surge in the fleet's limits.",
+            )
+
+    def _since(self, then: datetime) -> timedelta:
+        return self._setting.clock.now() - then
