@@ -68,8 +68,10 @@ def images(project: Project) -> set[str]:
     return {
         image["Id"]
         for image in json.loads(project.podman("images", "--all", "--format", "json"))
-        if (image["Labels"] or {}).get("ovenbird.bake") in mine
-        or any(name.partition("/ovenbird-bake/")[2][:-7] in mine for name in image["Names"] or ())
+        if (image.get("Labels") or {}).get("ovenbird.bake") in mine
+        or any(
+            name.partition("/ovenbird-bake/")[2][:-7] in mine for name in image.get("Names") or ()
+        )
     }
 
 
