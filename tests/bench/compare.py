@@ -59,7 +59,7 @@ def ovenbird(project: Project) -> Took:
     begun = last = time.monotonic()
     stages: dict[str, float] = {}
     env = {**os.environ, **project.environment}
-    words = [INVOKE, "bake", "web", "--force", "--json"]
+    words = [str(INVOKE), "bake", "web", "--force", "--json"]
     with (
         tempfile.TemporaryFile("w+") as out,
         subprocess.Popen(
