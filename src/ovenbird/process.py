@@ -90,7 +90,8 @@ def stream(
 ) -> int:
     """Run a program, hand over each line of its output as it comes, and return its exit code.
 
-    On an interrupt the program is told first and waited for, so that it can clean up.
+    On an interrupt the program and what it started are told first and waited for, so that they
+    can clean up.
     """
     try:
         child = subprocess.Popen(
@@ -110,7 +111,8 @@ def stream(
             for raw in lines:
                 line(_scrubbed(raw, scrub))
         except BaseException:
-            child.send_signal(signal.SIGINT)
+            if child.poll() is None:  # all of them, as a terminal would: Packer alone waits on
+                os.killpg(child.pid, signal.SIGINT)
             # An interrupt of the waiting itself has ended the first of the two.
             for raw in chain(lines, _lines_of(child)):
                 line(_scrubbed(raw, scrub))

@@ -26,7 +26,7 @@ from tests.broken.mutation import (
 )
 
 from ovenbird import config
-from ovenbird.assembly import faults_of_project
+from ovenbird.assembly.checking import faults_of_project
 from ovenbird.values.errors import ConfigurationError
 
 

@@ -45,3 +45,18 @@ def guard(_: Any) -> None:
         console.step(f"Wrote {path}")
     if not written:
         console.step("The guard is as it is shipped.")
+
+
+@verb(help={"times": "How many bakes of each side."})
+def bench(_: Any, times: str = "5") -> None:
+    """Bake web in turn with Ovenbird and with plain Packer and Ansible, and compare."""
+    import sys
+
+    from invoke import Exit
+
+    from ovenbird import assembly, process
+
+    project = assembly.project_folder(Path.cwd())
+    words = [sys.executable, "-m", "tests.bench.compare", "--times", times]
+    if code := process.pass_through(words, doing="Comparing", cwd=project):
+        raise Exit(code=code)
