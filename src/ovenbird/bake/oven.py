@@ -57,6 +57,10 @@ class Oven(Protocol):
         """Give an image a name at the engine, so that a person finds it and no prune takes it."""
         ...
 
+    def stands(self, container: str) -> bool:
+        """Say whether there still is a build instance of this name, running or not."""
+        ...
+
     def made_by(self, token: str) -> Sequence[str]:
         """Return the artifact ids of images that carry a bake's token, whoever knows of them."""
         ...

@@ -64,6 +64,10 @@ class PodmanOven:
     def name_artifact(self, artifact_id: str, *, name: str) -> None:
         self._podman(f"Naming the image {name}", "tag", artifact_id, name)
 
+    def stands(self, container: str) -> bool:
+        doing = "Looking for a kept build instance"
+        return self._podman(doing, "container", "exists", container, check=False).code == 0
+
     def made_by(self, token: str) -> Sequence[str]:
         mine = f"--filter=label=ovenbird.bake={token}"
         listed = self._podman(

@@ -39,13 +39,17 @@ def alone(family: Family, bakery: Bakery) -> Iterator[None]:
 
 
 def clean_after_the_dead(bakery: Bakery, *, kept_too: bool = False) -> None:
-    """Remove what bakes created whose process is gone; what somebody kept only if asked."""
+    """Remove what bakes created whose process is gone.
+
+    What somebody kept stays for as long as its build instance stands, unless it is asked for.
+    """
     with lock_of(bakery.site.folder, "bakes"):
         for book in ledger.dead(bakery.bakes):
-            if book.kept and not kept_too:
+            if book.kept and not kept_too and bakery.oven.stands(book.token):
                 continue
+            if not book.kept:
+                bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
             book.kept = False
-            bakery.console.step(f"Cleaning up after a bake of {book.family} that died")
             clean(book, bakery)
 
 
