@@ -10,6 +10,7 @@ import pytest
 from ovenbird import process
 from ovenbird.bake.lend import lend_to
 from ovenbird.packages.index import moved, package_state
+from ovenbird.packages.mirrors import mirrors_of_this_machine
 from ovenbird.packages.sources import Source, apt_options, lend
 from ovenbird.process import Finished
 from ovenbird.values.errors import Blocked
@@ -194,3 +195,24 @@ def test_a_mirror_that_does_not_answer_is_blocked_and_its_address_not_told(
 
 def test_indexes_that_moved_during_a_bake_make_a_state_that_equals_no_other() -> None:
     assert moved("a" * 64, "b" * 64) not in ("a" * 64, "b" * 64, moved("b" * 64, "a" * 64))
+
+
+def test_this_machines_mirrors_are_asked_for_once_until_its_apt_is_configured_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[str] = []
+
+    def answer(argv: list[str], *, doing: str) -> Finished:
+        asked.append(argv[0])
+        return Finished(code=0, stdout="bookworm http://here/debian/\n" * 2, stderr="")
+
+    monkeypatch.setattr(process, "run", answer)
+    cache = tmp_path / "cache" / "mirrors.json"
+
+    mirrors = [mirrors_of_this_machine(cache=cache) for _ in range(3)]
+
+    assert mirrors == [[("bookworm", "http://here/debian/")]] * 3
+    assert asked == ["apt-get"]
+    monkeypatch.setenv("APT_CONFIG", "/etc/other.conf")
+    mirrors_of_this_machine(cache=cache)
+    assert asked == ["apt-get", "apt-get"]

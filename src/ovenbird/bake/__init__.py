@@ -29,6 +29,8 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
     recipe = recipe_of(family, project=bakery.project, variables=bakery.variables, parent=parent)
     if (known := known_version(recipe, bakery)) and not wish.force and not wish.refresh:
         return already(known, bakery)
+    from concurrent.futures import ThreadPoolExecutor
+
     from ovenbird.bake.make import make
     from ovenbird.bake.upkeep import alone, clean_after_the_dead, require_room
     from ovenbird.packages.index import package_state
@@ -38,9 +40,12 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
         if (later := known_version(recipe, bakery)) and later != known and not wish.force:
             return already(later, bakery)  # somebody baked it while we waited
         clean_after_the_dead(bakery)
-        require_room(bakery)
-        sources = lend(family.sources, bakery.environment)
-        packages = package_state(sources, bakery.environment)
+        mirrors = bakery.site.folder / "cache" / "mirrors.json"
+        with ThreadPoolExecutor() as meanwhile:  # asking the engine takes as long as the network
+            room = meanwhile.submit(require_room, bakery)
+            sources = lend(family.sources, bakery.environment, cache=mirrors)
+            packages = package_state(sources, bakery.environment)
+            room.result()
         if known and wish.refresh and not wish.force and known.packages == packages:
             return Result(
                 version=known,

@@ -49,7 +49,7 @@ class PodmanOven:
         self._podman(f"Starting {name}", *words, artifact_id, "/sbin/init")
 
     def location(self) -> str:
-        return self._provider.locate()
+        return self._where
 
     def present(self, artifact: Artifact) -> bool:
         return self._provider.present(artifact)

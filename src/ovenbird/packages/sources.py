@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ovenbird import process
+from ovenbird.packages.mirrors import mirrors_of_this_machine
 from ovenbird.values.family import BakeEnvironment
 
 HOST = "host"
@@ -40,14 +42,17 @@ class Source:
         return " ".join(word for word in words if word)
 
 
-def lend(sources: Sequence[str], environment: BakeEnvironment) -> tuple[Source, ...]:
+def lend(
+    sources: Sequence[str], environment: BakeEnvironment, *, cache: Path | None = None
+) -> tuple[Source, ...]:
     """Say where a bake fetches from: the host's own mirror of each suite, a named one, or none.
 
-    With ``mirror: host`` a suite that this machine does not use keeps its own address.
+    With ``mirror: host`` a suite that this machine does not use keeps its own address; ``cache``
+    is a file for what apt says of this machine.
     """
     kept = tuple(Source.parse(line) for line in sources)
     if environment.mirror == HOST:
-        here = _host_mirrors()
+        here = mirrors_of_this_machine(cache=cache)
         return tuple(_moved(s, _same_archive(s, here) or s.uri) for s in kept)
     if environment.mirror:
         base = environment.mirror.rstrip("/")
@@ -87,13 +92,3 @@ def _same_archive(source: Source, here: Sequence[tuple[str, str]]) -> str | None
         (u for s, u in here if s == source.suite and u.rstrip("/").rpartition("/")[2] == archive),
         None,
     )
-
-
-def _host_mirrors() -> list[tuple[str, str]]:
-    """List each suite of this machine's apt with the address that it is fetched from."""
-    listed = process.run(
-        ["apt-get", "indextargets", "--format", "$(RELEASE) $(REPO_URI)", "Created-By: Packages"],
-        doing="Asking apt for this machine's mirror",
-    )
-    pairs = (line.partition(" ") for line in listed.stdout.splitlines())
-    return [(suite, uri) for suite, _, uri in pairs if uri]
