@@ -23,7 +23,6 @@ from pathlib import Path
 
 from tests.project import INVOKE, REPOSITORY, Project
 
-from ovenbird.bake.lend import lend_to
 from ovenbird.config import load_bake_environment, load_bake_variables, load_families
 from ovenbird.packages.sources import apt_options, lend
 from ovenbird.values.errors import OvenbirdError
@@ -130,13 +129,18 @@ def lay_out(project: Project, folder: Path) -> None:
     docker.chmod(0o755)
     family = load_families(project.folder)["web"]
     environment = load_bake_environment(project.folder)
-    lend_to(
-        folder / "lent",
-        sources=lend(family.sources, environment),
-        options=apt_options(environment),
-        environment=environment,
-        secrets=(),
-    )
+    lent = folder / "lent"
+    lent.mkdir()
+    sources = lend(family.sources, environment)
+    (lent / "sources.list").write_text("".join(f"{source}\n" for source in sources))
+    apt = [
+        *apt_options(environment),
+        'Dir::Etc::sourcelist "/run/ovenbird-bake/sources.list";',
+        'Dir::Etc::sourceparts "-";',
+    ]
+    (lent / "apt.conf").write_text("\n".join([*apt, ""]))
+    inside = {"APT_CONFIG": "/run/ovenbird-bake/apt.conf", "DEBIAN_FRONTEND": "noninteractive"}
+    (lent / "environment").write_text("".join(f"{k}={v}\n" for k, v in inside.items()))
     variables = {
         **load_bake_variables(project.folder),
         **{name: json.loads(value) for name, value in family.variables},

@@ -12,10 +12,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from ovenbird.bake import ledger, packer, tools
+from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
 from ovenbird.bake.ingredients import SEAL
 from ovenbird.bake.lend import lend_to
-from ovenbird.bake.prove import prove
 from ovenbird.bake.template import Rendered, check, render, render_plugins
 from ovenbird.bake.tree import tree
 from ovenbird.bake.upkeep import child_environment, clean
@@ -51,13 +51,12 @@ def make(
         kitchen = packer.Kitchen(
             folder=book.folder, token=token, environment=child_environment(book, bakery)
         )
-        if parent is None:
-            _render(family, "the first tree", bakery)  # a fault costs no minute of mmdebstrap
+        version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")
+        if parent is None:  # a fault costs no minute of mmdebstrap
+            check(_render(family, "the first tree", bakery), project=bakery.project)
         source = _source(family, parent, sources, packages, book, bakery)
         rendered = _render(family, source, bakery)
-        version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")
-        plugins = render_plugins(rendered.source_type, project=bakery.project)
-        packer.prepare(kitchen, rendered, plugins=plugins, version=version)
+        _prepare(kitchen, rendered, bakery, version)
         kitchen = replace(kitchen, secrets=_lend(kitchen, sources, bakery))
         made = _provision(family, kitchen, book, bakery, wish, log=log)
         book.intend(image=made)
@@ -91,6 +90,9 @@ def make(
         bakery.oven.name_artifact(
             made, name=f"localhost/ovenbird-{bakery.site.id}/{family.name}:{registered.number}"
         )
+        undo.pop_all()  # all went well, so there is nothing to look for
+        bakery.oven.clean(containers=(), images=book.images)
+        book.close()
         return registered
 
 
@@ -130,14 +132,25 @@ def _source(
 
 def _render(family: Family, parent_artifact: str, bakery: Bakery) -> Rendered:
     bakery.console.step("Rendering packer/image.pkr.hcl.j2")
-    rendered = render(
+    return render(
         family,
         project=bakery.project,
         provider=bakery.oven.name,
         parent_artifact=parent_artifact,
     )
-    check(rendered, project=bakery.project)
-    return rendered
+
+
+def _prepare(
+    kitchen: packer.Kitchen, rendered: Rendered, bakery: Bakery, version: tuple[int, ...]
+) -> None:
+    """Lay the text out for Packer, and have it checked unless this very text was accepted."""
+    accepted = Accepted(bakery.site.folder / "cache" / "accepted")
+    plugins = render_plugins(rendered.source_type, project=bakery.project)
+    packer.lay_out(kitchen, rendered, plugins=plugins, version=version)
+    if not accepted.knows(rendered, packer=version):
+        check(rendered, project=bakery.project)
+        packer.validate(kitchen, rendered)
+        accepted.remember(rendered, packer=version)
 
 
 def _lend(kitchen: packer.Kitchen, sources: tuple[Source, ...], bakery: Bakery) -> tuple[str, ...]:
@@ -226,6 +239,8 @@ def _prove(
     wish: Wish,
 ) -> None:
     """Prove the candidate; one that fails is kept in the catalog with its log, as failed."""
+    from ovenbird.bake.prove import prove
+
     bakery.console.step("Proving on two throw-away instances")
     try:
         proof = prove(

@@ -51,13 +51,10 @@ class Kitchen:
         return [word for name, value in said.items() for word in ("-var", f"{name}={value}")]
 
 
-def prepare(
+def lay_out(
     kitchen: Kitchen, rendered: Rendered, *, plugins: str, version: tuple[int, ...]
 ) -> None:
-    """Write what was rendered, and let Packer say whether it is valid.
-
-    Raises `ConfigurationError` where it is not.
-    """
+    """Write what was rendered into the folder that Packer is given."""
     kitchen.build.mkdir()
     (kitchen.build / IMAGE).write_text(rendered.text)
     if version >= PLUGINS_SINCE:
@@ -67,6 +64,10 @@ def prepare(
             doing="Installing Packer's plug-ins",
             env=kitchen.environment,
         )
+
+
+def validate(kitchen: Kitchen, rendered: Rendered) -> None:
+    """Let Packer say whether it is valid; raise `ConfigurationError` where it is not."""
     said = process.run(
         ["packer", "validate", *kitchen.variables, str(kitchen.build)],
         doing="Validating the rendered template",

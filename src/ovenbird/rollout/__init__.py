@@ -32,7 +32,7 @@ from ovenbird.rollout.plan import (
     clear_failed,
     next_wave,
 )
-from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.setting import Setting, driver_lock
 from ovenbird.state.lock import lock_of
 from ovenbird.values.errors import (
     Busy,
@@ -230,7 +230,7 @@ def _goal_failed(setting: Setting, chosen: Chosen, why: str, tokens: tuple[str, 
 @contextmanager
 def _alone(setting: Setting) -> Iterator[None]:
     """Let one driver work on a fleet; the kernel frees the lock of a dead one."""
-    lock = lock_of(setting.site.folder, f"fleet-{setting.key.env}-{setting.key.name}")
+    lock = lock_of(setting.site.folder, driver_lock(setting.key))
     try:
         held = lock.acquire(timeout=0)
     except Timeout:

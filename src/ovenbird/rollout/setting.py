@@ -19,6 +19,11 @@ from ovenbird.values.fleet import Fleet, FleetKey
 from ovenbird.values.limits import Bounds
 
 
+def driver_lock(key: FleetKey) -> str:
+    """Name the lock that the one driver of a fleet holds."""
+    return f"fleet-{key.env}-{key.name}"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
     """One fleet and its surroundings. ``probe_for`` makes a probe that is told who is accepted."""

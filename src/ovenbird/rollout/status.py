@@ -10,7 +10,8 @@ from datetime import datetime
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.setting import Setting, driver_lock
+from ovenbird.state.lock import is_held
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
 from ovenbird.values.fleet import Fleet
 from ovenbird.values.instance import Goal, Instance
@@ -26,6 +27,7 @@ class Status:
     instances: Sequence[Instance]
     standing: Standing
     last: Begun | None
+    at_work: bool = False  # a driver is on this fleet now
     problem: str = ""
 
     @property
@@ -55,8 +57,10 @@ class Status:
         told = []
         if self.last is not None and self.last.outcome != "done":
             when = f"{self.last.started_at.astimezone():%Y-%m-%d %H:%M}"
+            dead = self.last.outcome == "running" and not self.at_work
+            how = "interrupted; the same command finishes it" if dead else self.last.outcome
             told.append(
-                f"the {self.last.kind} to {self.last.goal} of {when} is {self.last.outcome}"
+                f"the {self.last.kind} to {self.last.goal} of {when} is {how}"
                 + (f": {self.last.told}" if self.last.told else f", by {self.last.owner}")
             )
         told += [
@@ -86,6 +90,7 @@ def status_of(setting: Setting) -> Status:
         instances=instances,
         standing=setting.book.standing(),
         last=setting.journal.last(),
+        at_work=is_held(setting.site.folder, driver_lock(setting.key)),
         problem=problem,
     )
 

@@ -4,7 +4,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from filelock import FileLock
+from filelock import FileLock, Timeout
+
+
+def is_held(folder: Path, name: str) -> bool:
+    """Say whether somebody holds the lock ``name`` now."""
+    lock = lock_of(folder, name)
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        return True
+    lock.release()
+    return False
 
 
 def lock_of(folder: Path, name: str) -> FileLock:
