@@ -52,12 +52,12 @@ def explained(name: str, bakery: Bakery) -> str:
     if family.parent and parent is None:
         return f"{name} needs an image of {family.parent}, and there is none yet."
     now = recipe_of(family, project=bakery.project, variables=bakery.variables, parent=parent)
+    if same := bakery.catalog.known(now):
+        return f"Nothing has changed since {same[0]}: a bake would answer {same[0]}."
     newest = bakery.catalog.newest(name)
     if newest is None:
         return f"No image of {name} has been baked yet; a bake is due."
     changes = explain(bakery.catalog.recipe(newest), now)
-    if not changes:
-        return f"Nothing has changed since {newest}: a bake would answer {newest}."
     return "\n".join(
         [f"Since {newest} ({newest.fingerprint[:8]}…), so a bake is due:"]
         + [f"  {change.what:8} {change.name}" for change in changes]
