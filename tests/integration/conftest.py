@@ -24,6 +24,18 @@ ExecStart=/usr/bin/python3 -c \
 PROOF_OF_WEB = "tests/images/test_family_web.py"
 
 
+BAKED = {"test_bake.py", "test_bad_images.py", "test_json.py"}
+"""Files that share one baked project; the other live ones share another, beside it."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep tests that share a baked project in one process, so that two are baked at the most."""
+    for item in items:
+        if "oven_project" in getattr(item, "fixturenames", ()):
+            group = "baked" if item.path.name in BAKED else "rolled"
+            item.add_marker(pytest.mark.xdist_group(group))
+
+
 @pytest.fixture(scope="session")
 def oven_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
     """A copy of this project with ``web/1`` baked and stable: about a minute, once a session.

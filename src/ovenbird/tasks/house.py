@@ -109,7 +109,8 @@ def run_tests(_: Any, unit: bool = False, keyword: str = "") -> None:
     from ovenbird import assembly, process
 
     project = assembly.project_folder(Path.cwd())
-    places = ["tests/unit", "tests/golden"] if unit else []
+    # Two at once, each with a site of its own: live tests wait more than they work.
+    places = ["tests/unit", "tests/golden"] if unit else ["-n", "2", "--dist", "loadgroup"]
     words = [sys.executable, "-m", "pytest", *places, *(["-k", keyword] if keyword else [])]
     if code := process.pass_through(words, doing="Running the tests", cwd=project):
         raise Exit(code=code)
