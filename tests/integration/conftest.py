@@ -8,6 +8,7 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+from tests.baking import containers, images, open_ledgers, secrets
 from tests.live import LiveFleet
 from tests.project import SMOKE, TITLE, Project
 
@@ -24,7 +25,13 @@ ExecStart=/usr/bin/python3 -c \
 PROOF_OF_WEB = "tests/images/test_family_web.py"
 
 
-BAKED = {"test_bake.py", "test_bad_images.py", "test_json.py"}
+BAKED = {
+    "test_bad_images.py",
+    "test_bake.py",
+    "test_bake_cut_short.py",
+    "test_bake_lent.py",
+    "test_json.py",
+}
 """Files that share one baked project; the other live ones share another, beside it."""
 
 
@@ -116,3 +123,12 @@ def new_fleet(oven_project: Project, _numbers: Iterator[int]) -> Iterator[Callab
 def fleet(new_fleet: Callable[..., LiveFleet]) -> LiveFleet:
     """A fleet of three that nobody has rolled yet."""
     return new_fleet()
+
+
+@pytest.fixture
+def leaves_nothing(oven_project: Project) -> Iterator[None]:
+    """Compare what is at the engine and in the site before and after."""
+    before = [see(oven_project) for see in (containers, images, secrets, open_ledgers)]
+    yield
+    after = [see(oven_project) for see in (containers, images, secrets, open_ledgers)]
+    assert [now - then for then, now in zip(before, after, strict=True)] == [set()] * 4

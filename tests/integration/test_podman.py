@@ -30,7 +30,7 @@ class Bench:
         self.site, self.artifact = f"integration-{uuid4().hex[:8]}", artifact
         self.folder = folder
         self.provider = PodmanProvider(folder=folder, site=self.site)
-        self.key = FleetKey(site=self.site, env="dev", name="web")
+        self.key = FleetKey(site=self.site, env="dev", name=f"web-{self.site[-6:]}")
 
     def order(self, *, secret: str = SECRET) -> Order:
         return Order(
@@ -151,7 +151,7 @@ def test_a_container_that_was_made_and_not_started_is_started(bench: Bench) -> N
         for key, value in {
             "site": bench.site,
             "env": "dev",
-            "fleet": "web",
+            "fleet": bench.key.name,
             "version": "web/2",
             "launch": "h",
             "token": order.token,

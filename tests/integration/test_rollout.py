@@ -41,7 +41,7 @@ def test_rollouts_in_a_row_turn_nobody_away(
         "serving": f"{sampler.lowest()}..{sampler.highest()}",
         "in flight at drains": sorted(drains.values()),
     }.items():
-        record_property(name, said)
+        record_property(name, str(said))
         print(f"{name}: {said}")
     nobody_was_turned_away(results, at_least=int(50 * results.seconds * 0.95))
     assert sampler.lowest() >= 3

@@ -66,7 +66,8 @@ class ProviderContract:
 
     @pytest.fixture
     def key(self, site: str) -> FleetKey:
-        return FleetKey(site=site, env="dev", name="web")
+        """A fleet of this test alone: instances are listed by env and name, whatever the site."""
+        return FleetKey(site=site, env="dev", name=f"web-{site[-8:]}")
 
     @pytest.fixture
     def tokens(self, opened: Opened, site: str) -> Iterator[list[str]]:
