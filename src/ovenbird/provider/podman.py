@@ -8,6 +8,7 @@ not failed, and it is replaced like the instance of any other host that went awa
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Collection, Mapping
 from functools import cached_property
@@ -110,10 +111,24 @@ class PodmanProvider:
         return "" if done.code else "\n".join(kept[-lines:])
 
     def locate(self) -> str:
-        """Return what `Artifact.location` is for images that this podman holds now."""
-        return podman_store.locate(
+        """Return what `Artifact.location` is for images that this podman holds now.
+
+        Asked once for as long as neither podman nor its settings are other files than before.
+        """
+        known, key = (
+            self._folder / "cache" / "podman-store.json",
+            podman_store.settings_key(self._env),
+        )
+        if known.exists():
+            said: dict[str, str] = json.loads(known.read_text())
+            if said.get("key") == key and Path(said["location"]).exists():
+                return said["location"]
+        location = podman_store.locate(
             self._ask("info", "--format", "json", doing="Asking podman where it stores").stdout
         )
+        known.parent.mkdir(parents=True, exist_ok=True)
+        known.write_text(json.dumps({"key": key, "location": location}))
+        return location
 
     def present(self, artifact: Artifact) -> bool:
         return podman_store.holds(artifact)

@@ -6,6 +6,9 @@ containers/storage began, and it is replaced atomically.
 
 from __future__ import annotations
 
+import os
+import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from pydantic import BaseModel, Field, TypeAdapter
@@ -56,3 +59,17 @@ def holds(artifact: Artifact) -> bool:
             f"podman's list of images cannot be read: {index}.",
             remedy="Run this as the user who baked the image.",
         ) from error
+
+
+def settings_key(environment: Mapping[str, str]) -> str:
+    """Name the files that decide where podman stores, each with its size and time."""
+    home = Path(os.environ.get("XDG_CONFIG_HOME") or Path.home() / ".config")
+    files = [
+        Path(shutil.which("podman") or "podman"),
+        Path("/etc/containers/storage.conf"),
+        home / "containers" / "storage.conf",
+        Path(environment.get("CONTAINERS_CONF", os.environ.get("CONTAINERS_CONF", "/none"))),
+    ]
+    stats = [(str(f), f.stat()) for f in files if f.exists()]
+    said = [f"{name} {stat.st_size} {stat.st_mtime_ns}" for name, stat in stats]
+    return " ".join([str(os.getuid()), os.environ.get("CONTAINERS_STORAGE_CONF", ""), *said])
