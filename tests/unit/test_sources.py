@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import urllib.request
+from email.message import Message
+from io import BytesIO
 from pathlib import Path
+from urllib.error import HTTPError
 
-import httpx
 import pytest
 
 from ovenbird import process
@@ -131,21 +134,18 @@ class Mirror:
         self.indexes = {"bookworm": b"one", "bookworm-security": b"two"}
         self.asked: list[str] = []
 
-    def handle(self, request: httpx.Request) -> httpx.Response:
-        self.asked.append(str(request.url))
-        index = self.indexes.get(request.url.path.split("/")[3])
-        return httpx.Response(404) if index is None else httpx.Response(200, content=index)
+    def open(self, url: str, *, timeout: float) -> BytesIO:
+        self.asked.append(url)
+        index = self.indexes.get(url.split("/")[5])
+        if index is None:
+            raise HTTPError(url, 404, "Not Found", Message(), None)
+        return BytesIO(index)
 
 
 @pytest.fixture
 def mirror(monkeypatch: pytest.MonkeyPatch) -> Mirror:
     mirror = Mirror()
-    client = httpx.Client
-
-    def made(**options: object) -> httpx.Client:
-        return client(transport=httpx.MockTransport(mirror.handle))
-
-    monkeypatch.setattr(httpx, "Client", made)
+    monkeypatch.setattr(urllib.request, "build_opener", lambda *_: mirror)
     return mirror
 
 
