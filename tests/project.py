@@ -16,6 +16,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -132,9 +133,12 @@ class Project:
     def environment(self) -> dict[str, str]:
         return {"OVENBIRD_STATE": str(self.site)}
 
-    @property
+    @cached_property
     def id(self) -> str:
-        return open_site({**os.environ, **self.environment}).id
+        site = open_site({**os.environ, **self.environment})
+        # An open connection here would lose its locks when a test reads the file as bytes.
+        site.database.close()
+        return site.id
 
     def podman(self, *argv: str, check: bool = True) -> str:
         """Ask podman itself, to see behind Ovenbird."""

@@ -67,6 +67,10 @@ class Database:
                 remedy="Nothing was done. See that its disk has room and nobody else holds it.",
             ) from error
 
+    def close(self) -> None:
+        """Let go of every connection."""
+        self._engine.dispose()
+
     def site_id(self) -> str:
         """Return the id of this site, made with its database: 8 hex digits."""
         with self.begin() as db:
