@@ -20,7 +20,7 @@ from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLA
 from ovenbird.state import tables
 from ovenbird.values.errors import Blocked, ConfigurationError
 
-SCHEMA = "0001"
+SCHEMA = "0002"
 """The newest migration in ``migrations/versions``; compared by one query at every start."""
 
 

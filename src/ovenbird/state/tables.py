@@ -17,6 +17,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    false,
 )
 from sqlalchemy.types import TypeDecorator
 
@@ -41,6 +42,7 @@ site = Table(
     metadata,
     Column("id", String(16), primary_key=True),
     Column("made_at", Utc, nullable=False),
+    Column("key_check", String(64)),  # tells the site's key from another one, not the key
 )
 
 versions = Table(
@@ -115,6 +117,8 @@ fleets = Table(
     Column("settled_at", Utc),
     Column("size", Integer),  # a recorded override of the file's size
     Column("paused_because", Text),
+    Column("paused_by", Text),
+    Column("paused_at", Utc),
 )
 
 rollouts = Table(
@@ -135,6 +139,19 @@ rollouts = Table(
     Column("ended_at", Utc),
     Column("outcome", String(16), nullable=False, default="running"),
     Column("told", Text, nullable=False, default=""),
+    Column("wish", String(16), nullable=False, server_default=""),  # cancel: heard between calls
+    Column("wish_by", Text, nullable=False, server_default=""),
+    Column("emergency", Boolean, nullable=False, server_default=false()),
+)
+
+checkpoints = Table(  # how far a stepped rollout has come, and since when it soaks
+    "checkpoints",
+    metadata,
+    Column("rollout_id", String(64), ForeignKey("rollouts.id"), primary_key=True),
+    Column("number", Integer, primary_key=True),
+    Column("reached_at", Utc, nullable=False),
+    Column("approved_at", Utc),
+    Column("approved_by", Text),
 )
 
 steps = Table(
@@ -149,6 +166,8 @@ steps = Table(
     Column("intended_at", Utc, nullable=False),
     Column("ended_at", Utc),
     Column("outcome", String(16), nullable=False, default="intended"),
+    Column("fence", Integer, nullable=False, server_default="0"),  # of the driver that took it
+    Column("attempts", Integer, nullable=False, server_default="1"),
 )
 
 instances = Table(
@@ -162,9 +181,12 @@ instances = Table(
     Column("slot", Integer, nullable=False),
     Column("rollout_id", String(64)),
     Column("intended_at", Utc, nullable=False),
-    Column("launched_at", Utc),
+    Column("launched_at", Utc),  # when its engine first listed it
     Column("accepted_at", Utc),
     Column("quarantined_until", Utc),
+    Column("kept_until", Utc),  # out of service, for a switch back
+    Column("condemned_because", Text),  # it answers, and is not good enough all the same
+    Column("place", String(255), nullable=False, server_default=""),  # the engine that has it
     Column("ended_at", Utc),
     Column("ended_because", Text),
     Column("console", Text),
@@ -218,4 +240,6 @@ leases = Table(
     Column("taken_at", Utc, nullable=False),
     Column("heartbeat_at", Utc, nullable=False),
     Column("fence", Integer, nullable=False),
+    Column("host", String(255), nullable=False, server_default=""),
+    Column("released_at", Utc),
 )

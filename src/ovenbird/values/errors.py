@@ -8,6 +8,8 @@ OvenbirdError                 1  failed: the image or the bake is bad
 ├── GoalFailed                1  an image did not become healthy in this fleet
 ├── Blocked                   3  nothing is wrong with the image: lock, disk, pin, capacity
 │   ├── Busy                  3  somebody else holds it
+│   │   └── Superseded        3  somebody else has taken it over since
+│   ├── NoCapacity            3  the engine has no room for one more instance
 │   ├── BalancerUnreachable   3
 │   └── EngineUnreachable     3
 ├── Inconclusive              4  no data: paused
@@ -99,6 +101,14 @@ class Blocked(OvenbirdError):
 
 class Busy(Blocked):
     """Somebody else is doing it."""
+
+
+class Superseded(Busy):
+    """Somebody else took over what this driver was doing; it has stopped where it was."""
+
+
+class NoCapacity(Blocked):
+    """The engine has no room: disk, memory, quota. Nothing is wrong with the image."""
 
 
 class BalancerUnreachable(Blocked):

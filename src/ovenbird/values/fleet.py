@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ovenbird.values.image import Artifact, Contract, ImageRef
 from ovenbird.values.limits import Limits
+from ovenbird.values.procedure import Budget, Procedure
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, order=True)
@@ -113,6 +114,8 @@ class Fleet:
     health: HealthCheck = HealthCheck()
     balancers: tuple[BalancerSpec, ...] = ()
     stage: int = 0
+    procedure: Procedure = Procedure()
+    budget: Budget = Budget()
     file: str = ""
     line: int = 0
 

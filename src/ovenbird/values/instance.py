@@ -96,7 +96,9 @@ class Instance:
     ``accepted`` says that it passed its gate once. ``registered`` says that every balancer lists
     it for traffic, ``leaving`` that a drain has begun somewhere, ``ready`` that it has all that
     serving needs but its balancers, ``dying`` that the engine is ending it already. ``because``
-    explains ``health``.
+    explains ``health``. ``in_service`` says that every balancer (one at the least) has it in
+    service, whatever the probe thinks. ``kept`` says that it is the previous one of a blue-green
+    rollout, held out of service for a switch back.
     """
 
     token: str
@@ -112,6 +114,8 @@ class Instance:
     leaving: bool = False
     ready: bool = False
     dying: bool = False
+    in_service: bool = False
+    kept: bool = False
 
     @property
     def is_serving(self) -> bool:

@@ -24,8 +24,8 @@ class Limits:
         an unavailability of 0. Raises `ConfigurationError` where both come out as zero, since
         such a rollout could never move.
         """
-        surge = _count(self.max_surge, size, up=True)
-        unavailable = _count(self.max_unavailable, size, up=False)
+        surge = count_of(self.max_surge, size, up=True)
+        unavailable = count_of(self.max_unavailable, size, up=False)
         if size and surge == 0 and unavailable == 0:
             raise ConfigurationError.of(
                 f"max_surge {self.max_surge} and max_unavailable {self.max_unavailable} leave a "
@@ -52,7 +52,8 @@ class Bounds:
         return self.size - self.unavailable
 
 
-def _count(share: Share, size: int, *, up: bool) -> int:
+def count_of(share: Share, size: int, *, up: bool) -> int:
+    """Turn a share of ``size`` into a number, rounded up or down, in integers."""
     if isinstance(share, int):
         return share
     percent = int(share.rstrip("%"))
