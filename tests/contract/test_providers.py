@@ -48,8 +48,8 @@ class TestMemoryInAFile(ProviderContract):
         def show(token: str) -> str:
             provider = opened(site)
             assert isinstance(provider, MemoryProvider)
-            with provider.memory.opened() as world:
-                return repr(world.instances[token].seen) + world.instances[token].console
+            known = provider.inhabitant(token)
+            return f"{known.seen}{known.console}" if known else ""
 
         return show
 
@@ -60,9 +60,7 @@ class TestMemoryInOneProcess(TestMemoryInAFile):
         first = MemoryProvider()
 
         def open_again(site: str) -> MemoryProvider:
-            again = MemoryProvider(site=site)
-            again.memory = first.memory
-            return again
+            return MemoryProvider(site=site, memory=first.memory)
 
         return open_again
 

@@ -2,7 +2,8 @@
 
 It starts no process and waits for nothing. Everything that a real engine does now and then
 (an instance that ends by itself, a host that is lost, a launch that fails) is done here by asking
-for it. With a folder the world is a file there, so that two processes see the same one.
+for it. With a folder the world is a file there, or the server that has its socket there, so that
+two processes see the same one.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 
 from ovenbird.clock import Clock, SystemClock
-from ovenbird.provider.memory_world import Inhabitant, Memory
-from ovenbird.values.errors import BalancerUnreachable, Blocked, OvenbirdError
+from ovenbird.provider import memory_deeds as deeds
+from ovenbird.provider.memory_server import FarMemory
+from ovenbird.provider.memory_world import Inhabitant, LocalMemory, Memory, World
+from ovenbird.values.errors import BalancerUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import EngineState, Entry, EntryState, Look, Seen, Verdict
-from ovenbird.values.launch import instance_config
+from ovenbird.values.instance import EngineState, Entry, Look, Seen, Verdict
+
+
+def memory_of(folder: Path | None) -> Memory:
+    """Find the world of a folder: its server where there is one, else a file; none is ours."""
+    if folder is not None and FarMemory.is_there(folder):
+        return FarMemory(folder)
+    return LocalMemory(folder)
 
 
 class MemoryProvider:
@@ -30,10 +40,15 @@ class MemoryProvider:
     name = "memory"
 
     def __init__(
-        self, *, folder: Path | None = None, site: str = "memory", clock: Clock | None = None
+        self,
+        *,
+        folder: Path | None = None,
+        site: str = "memory",
+        clock: Clock | None = None,
+        memory: Memory | None = None,
     ) -> None:
         self.site, self.linger = site, False
-        self.memory = Memory(folder)
+        self.memory = memory or memory_of(folder)
         self._clock = clock or SystemClock()
         self._failures: list[tuple[str, Exception]] = []
 
@@ -41,93 +56,62 @@ class MemoryProvider:
 
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         self._maybe_fail("instances")
-        with self.memory.opened() as world:
-            seen = [i.seen for i in world.instances.values()]
-        mine = [s for s in seen if (s.fleet.env, s.fleet.name) == (fleet.env, fleet.name)]
-        return tuple(sorted(mine, key=lambda s: (s.slot, s.launched_at, s.token)))
+        return self.memory.do(partial(deeds.listed, fleet=fleet), verb="instances")
 
     def launch(self, order: Order) -> Seen:
+        """Start one. Raises `NoCapacity` where there is no room."""
         self._maybe_fail("launch")
-        with self.memory.opened() as world:
-            world.asked.append(("launch", order.token))
-            known = world.instances.get(order.token)
-            if known is not None:
-                return known.seen
-            if order.artifact.id in world.deleted:
-                raise OvenbirdError(
-                    f"{order.version} is not in memory any more.", remedy="Bake it again."
-                )
-            verdict = world.outcomes.get(order.version, Verdict.PASS)
-            seen = self._started(order)
-            console = f"{order.token} runs {order.version}\n"
-            world.instances[order.token] = Inhabitant(
-                seen=seen,
-                artifact=order.artifact.id,
-                config=instance_config(order),
-                secrets=tuple(name for name, _ in order.launch.secrets),
-                console=console + ("ready\n" if verdict is Verdict.PASS else ""),
-                verdict=verdict,
-            )
-            return seen
+        deed = partial(deeds.launch, order=order, site=self.site, now=self._clock.now())
+        return self.memory.do(deed, verb="launch")
 
     def terminate(self, token: str, *, stop: StopPolicy) -> None:
         self._maybe_fail("terminate")
-        with self.memory.opened() as world:
-            world.asked.append(("terminate", token))
-            known = world.instances.get(token)
-            if known is None or known.seen.fleet.site != self.site:
-                return
-            if self.linger and known.seen.state is not EngineState.DYING:
-                world.instances[token] = self._turned(known, EngineState.DYING)
-            else:
-                del world.instances[token]
+        now, linger = self._clock.now(), self.linger
+        deed = partial(deeds.terminate, token=token, site=self.site, linger=linger, now=now)
+        self.memory.do(deed, verb="terminate")
 
     def console(self, token: str, *, lines: int) -> str:
-        with self.memory.opened() as world:
-            known = world.instances.get(token)
+        known = self.inhabitant(token)
         return "\n".join(known.console.splitlines()[-lines:]) if known else ""
 
     def present(self, artifact: Artifact) -> bool:
-        with self.memory.opened() as world:
-            return artifact.id not in world.deleted
+        return self.memory.do(partial(deeds.is_present, artifact=artifact.id))
 
     def delete(self, artifact: Artifact) -> None:
-        if self.in_use(artifact):
-            raise Blocked(
-                f"{artifact.id} still runs in an instance.",
-                remedy="Roll its fleet to another image first.",
-            )
-        with self.memory.opened() as world:
-            world.deleted.add(artifact.id)
+        self.memory.do(partial(deeds.delete, artifact=artifact.id))
 
     def in_use(self, artifact: Artifact) -> bool:
-        with self.memory.opened() as world:
-            return any(i.artifact == artifact.id for i in world.instances.values())
+        return self.memory.do(partial(deeds.is_used, artifact=artifact.id))
 
     # What a test makes happen.
 
     @property
     def asked(self) -> list[tuple[str, str]]:
         """Every launch and terminate so far, with its token, in order."""
-        with self.memory.opened() as world:
-            return list(world.asked)
+        return self.memory.do(deeds.asked)
 
     def fail_next(self, verb: str, error: Exception) -> None:
         """Raise ``error`` from the next call of ``verb``, before it does anything."""
         self._failures.append((verb, error))
+
+    def delay_next(self, verb: str, seconds: float) -> None:
+        """Let the next call of ``verb`` land that much later, whether its caller lives or not."""
+        self.memory.do(partial(deeds.delay, verb=verb, seconds=seconds))
+
+    def make_room(self, capacity: int | None) -> None:
+        """Have room for so many instances, or for any number."""
+        self.memory.do(partial(deeds.make_room, capacity=capacity))
 
     def becomes(self, version: str, verdict: Verdict) -> None:
         """Decide what a probe will say of the instances of ``version`` launched from now on.
 
         Only those that pass write the line ``ready`` to their console.
         """
-        with self.memory.opened() as world:
-            world.outcomes[version] = verdict
+        self.memory.do(partial(deeds.become, version=version, verdict=verdict))
 
     def answer(self, token: str, verdict: Verdict) -> None:
         """Decide what a probe says of one instance from now on."""
-        with self.memory.opened() as world:
-            world.instances[token] = replace(world.instances[token], verdict=verdict)
+        self.memory.do(partial(deeds.answer, token=token, verdict=verdict))
 
     def exit(self, token: str, *, code: int = 1) -> None:
         """End an instance as if by itself."""
@@ -143,33 +127,40 @@ class MemoryProvider:
 
     def config(self, token: str) -> str:
         """Return what the instance reads at ``/run/ovenbird/config.json``."""
-        with self.memory.opened() as world:
-            return world.instances[token].config
+        known = self.inhabitant(token)
+        if known is None:
+            raise KeyError(token)
+        return known.config
 
-    def _started(self, order: Order) -> Seen:
-        now = self._clock.now()
-        return Seen(
-            token=order.token,
-            id=f"memory-{order.token}",
-            fleet=replace(order.fleet, site=self.site),
-            version=order.version,
-            launch_hash=order.launch.hash,
-            slot=order.slot,
-            state=EngineState.RUNNING,
-            launched_at=now,
-            address=f"memory:{order.token}",
-            since=now,
-        )
+    def inhabitant(self, token: str) -> Inhabitant | None:
+        """Return all that there is of one instance, or None."""
+        return self.memory.do(partial(deeds.known, token=token))
+
+    # What a test looks back at.
+
+    def mark(self) -> int:
+        """Return the place in the timeline where it is now."""
+        return self.memory.do(deeds.mark)
+
+    def lowest_serving_since(self, mark: int, fleet: FleetKey) -> int:
+        """The fewest of a fleet that served at any moment since ``mark``, the mark included."""
+        return self.memory.do(partial(deeds.lowest, fleet=fleet, mark=mark))
+
+    def most_present(self, mark: int, fleet: FleetKey) -> int:
+        """The most instances of a fleet that there were at any moment since ``mark``."""
+        return self.memory.do(partial(deeds.most, fleet=fleet, mark=mark))
+
+    def snapshot(self) -> World:
+        """Return a copy of the whole world, for `restore`."""
+        return self.memory.do(deeds.taken)
+
+    def restore(self, world: World) -> None:
+        """Make the world what it was."""
+        self.memory.do(deeds.restoring(world))
 
     def _turn(self, token: str, state: EngineState, *, code: int | None = None) -> None:
-        with self.memory.opened() as world:
-            world.instances[token] = self._turned(world.instances[token], state, code=code)
-
-    def _turned(
-        self, who: Inhabitant, state: EngineState, *, code: int | None = None
-    ) -> Inhabitant:
-        seen = replace(who.seen, state=state, exit_code=code, since=self._clock.now())
-        return replace(who, seen=seen)
+        now = self._clock.now()
+        self.memory.do(partial(deeds.turn, token=token, state=state, code=code, now=now))
 
     def _maybe_fail(self, verb: str) -> None:
         for failure in self._failures:
@@ -186,8 +177,7 @@ class MemoryProbe:
 
     def look(self, instance: Seen, at: datetime) -> Look:
         """Say what was decided for it; one that does not run refuses, a lost one is silent."""
-        with self._provider.memory.opened() as world:
-            known = world.instances.get(instance.token)
+        known = self._provider.inhabitant(instance.token)
         if self.blind or known is None or known.seen.state is EngineState.LOST:
             verdict = Verdict.NO_ANSWER
         elif known.seen.state is not EngineState.RUNNING:
@@ -212,59 +202,30 @@ class MemoryBalancer:
         self.unreachable = False
 
     def open(self) -> None:
-        self._servers("open")
+        self._reach().do(deeds.open_entrance, verb="open")
 
     def register(self, instance: Seen) -> None:
-        servers = self._servers("register", instance.token)
-        self._keep({**servers, instance.token: False})
+        deed = partial(deeds.register, fleet=self._fleet, token=instance.token)
+        self._reach().do(deed, verb="register")
 
     def entries(self) -> Collection[Entry]:
-        servers = self._servers()
-        return tuple(
-            Entry(
-                token=token,
-                address=f"memory:{token}",
-                state=self._state(token, draining=draining),
-                sessions=self.sessions.get(token, 0),
-            )
-            for token, draining in servers.items()
-        )
+        listed = self._reach().do(partial(deeds.entries, fleet=self._fleet), verb="entries")
+        return tuple(replace(e, sessions=self.sessions.get(e.token, 0)) for e in listed)
 
     def drain(self, token: str, *, timeout: float) -> int:
-        servers = self._servers("drain", token)
-        if token not in servers:
-            return 0
-        self._keep({**servers, token: True})
-        return self.sessions.get(token, 0)
+        deed = partial(deeds.drain, fleet=self._fleet, token=token)
+        return self.sessions.get(token, 0) if self._reach().do(deed, verb="drain") else 0
 
     def deregister(self, token: str) -> None:
-        servers = self._servers("deregister", token)
-        self._keep({t: draining for t, draining in servers.items() if t != token})
+        deed = partial(deeds.deregister, fleet=self._fleet, token=token)
+        self._reach().do(deed, verb="deregister")
 
     def close(self) -> None:
-        self._servers("close")
-        self._keep({})
+        self._reach().do(partial(deeds.close_entrance, fleet=self._fleet), verb="close")
 
-    def _state(self, token: str, *, draining: bool) -> EntryState:
-        if draining:
-            return EntryState.DRAINING
-        with self._provider.memory.opened() as world:
-            known = world.instances.get(token)
-        passes = known is not None and known.verdict is Verdict.PASS
-        runs = known is not None and known.seen.state is EngineState.RUNNING
-        return EntryState.IN_SERVICE if passes and runs else EntryState.DOWN
-
-    def _servers(self, verb: str = "", token: str = "") -> dict[str, bool]:
-        """Return token → draining, after noting what was asked."""
+    def _reach(self) -> Memory:
         if self.unreachable:
             raise BalancerUnreachable(
                 f"The balancer of {self._fleet} does not answer.", remedy="Make it reachable."
             )
-        with self._provider.memory.opened() as world:
-            if verb:
-                world.asked.append((verb, token))
-            return dict(world.servers.get(self._fleet, {}))
-
-    def _keep(self, servers: dict[str, bool]) -> None:
-        with self._provider.memory.opened() as world:
-            world.servers[self._fleet] = servers
+        return self._provider.memory

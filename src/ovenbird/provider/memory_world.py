@@ -1,18 +1,28 @@
-"""What a memory provider remembers, in a process or in a file that several processes share."""
+"""What a memory provider remembers, and what can happen to it.
+
+A deed is a function of a `World`; whoever holds the world does it as one change. That may be this
+process, a file that several processes share, or a server that outlives them all
+(`ovenbird.provider.memory_server`). After every change a timeline notes how many serve.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Protocol, TypeVar
 
 from pydantic import TypeAdapter
 
-from ovenbird.values.instance import Seen, Verdict
+from ovenbird.mishap import wait
+from ovenbird.values.fleet import FleetKey
+from ovenbird.values.instance import EngineState, Seen, Verdict
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -26,31 +36,101 @@ class Inhabitant:
     console: str
     verdict: Verdict
 
+    @property
+    def answers(self) -> bool:
+        """Say whether it runs and a probe of it passes."""
+        return self.seen.state is EngineState.RUNNING and self.verdict is Verdict.PASS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """A fleet (``dev/web``) after a change: how many serve, and how many there are.
+
+    Serving is running, with a probe that passes, and in service at the balancer.
+    """
+
+    fleet: str
+    serving: int
+    present: int
+
 
 @dataclass(slots=True, kw_only=True)
 class World:
-    """Everything there is: ``servers`` maps a fleet to token → draining."""
+    """Everything there is: ``servers`` maps a fleet to token → draining.
+
+    ``capacity`` is how many instances there is room for, None for any number. ``delays`` holds,
+    by verb, how many seconds its next calls take to land.
+    """
 
     instances: dict[str, Inhabitant] = field(default_factory=dict)
     deleted: set[str] = field(default_factory=set)
     outcomes: dict[str, Verdict] = field(default_factory=dict)
     servers: dict[str, dict[str, bool]] = field(default_factory=dict)
     asked: list[tuple[str, str]] = field(default_factory=list)
+    capacity: int | None = None
+    delays: dict[str, list[float]] = field(default_factory=dict)
+    moments: list[Moment] = field(default_factory=list)
+
+    def note(self) -> None:
+        """Add a moment to the timeline for each fleet that is not as it was at its last one."""
+        last = {moment.fleet: moment for moment in self.moments}
+        for fleet in {_fleet_of(i.seen.fleet) for i in self.instances.values()} | last.keys():
+            now = self._moment(fleet)
+            if last.get(fleet) != now:
+                self.moments.append(now)
+
+    def since(self, fleet: FleetKey, mark: int) -> list[Moment]:
+        """Return the moments of a fleet from ``mark`` on, that which held at the mark first."""
+        name = _fleet_of(fleet)
+        before = [m for m in self.moments[:mark] if m.fleet == name][-1:]
+        return before + [m for m in self.moments[mark:] if m.fleet == name]
+
+    def _moment(self, fleet: str) -> Moment:
+        mine = {t: i for t, i in self.instances.items() if _fleet_of(i.seen.fleet) == fleet}
+        dealt = {
+            token
+            for key, servers in self.servers.items()
+            if key.partition("/")[2] == fleet
+            for token, draining in servers.items()
+            if not draining
+        }
+        serving = sum(token in dealt and i.answers for token, i in mine.items())
+        return Moment(fleet=fleet, serving=serving, present=len(mine))
 
 
-_AS_JSON = TypeAdapter(World)
+def _fleet_of(key: FleetKey) -> str:
+    return str(key)
 
 
-class Memory:
-    """Opens the world for one change at a time, whoever else wants it."""
+class Memory(Protocol):
+    """Whoever holds a world."""
+
+    def do(self, deed: Callable[[World], T], *, verb: str = "") -> T:
+        """Do ``deed`` as one change, after the delay that awaits the next call of ``verb``."""
+        ...
+
+
+class LocalMemory:
+    """A world in this process, or with a folder in a file there."""
 
     def __init__(self, folder: Path | None) -> None:
         self._folder, self._world = folder, World()
         self._lock = threading.Lock()
 
+    def do(self, deed: Callable[[World], T], *, verb: str = "") -> T:
+        with self._opened() as world:
+            delays = world.delays.get(verb, [])
+            seconds = delays.pop(0) if delays else 0.0
+        if seconds:
+            wait(seconds)
+        with self._opened() as world:
+            done = deed(world)
+            world.note()
+        return done
+
     @contextmanager
-    def opened(self) -> Iterator[World]:
-        """Lend the world for reading and changing; a file is written only if the block returns."""
+    def _opened(self) -> Iterator[World]:
+        """Lend the world to one at a time; a file is written only if the block returns."""
         with self._lock:
             if self._folder is None:
                 yield self._world
@@ -67,3 +147,6 @@ class Memory:
                     new = file.with_suffix(".new")
                     new.write_bytes(after)
                     os.replace(new, file)
+
+
+_AS_JSON = TypeAdapter(World)
