@@ -80,7 +80,7 @@ def an_order(token: str, artifact: Artifact, *, fleet: FleetKey = KEY) -> Order:
 def test_a_launch_lands_though_its_caller_was_killed(served: Path, an_artifact: Artifact) -> None:
     provider = MemoryProvider(folder=served)
     provider.delay_next("launch", 0.5)
-    caller = get_context("forkserver").Process(
+    caller = get_context("spawn").Process(
         target=launch_from_afar, args=(served, an_order("web-a", an_artifact))
     )
     caller.start()

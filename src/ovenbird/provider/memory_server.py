@@ -74,7 +74,7 @@ class MemoryServer:
         self._folder, key = folder, secrets.token_bytes(16)
         with open(os.open(folder / KEY, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
             file.write(key)
-        self._server = _Door(str(folder / SOCKET), authkey=key, ctx=get_context("forkserver"))
+        self._server = _Door(str(folder / SOCKET), authkey=key, ctx=get_context("spawn"))
         self._server.start()
 
     def __enter__(self) -> MemoryServer:
