@@ -1,7 +1,7 @@
 """The one door to other programs: environment, time-out, scrubbed secrets, a failure to paste.
 
-Nothing else in Ovenbird starts a process. A command that changes something at an engine is
-given no time-out: killed half-way, nobody would know what it did.
+Nothing else in Ovenbird starts a process. A command that changes something at an engine is never
+killed: half-way, nobody would know what it did. It may be left running, and keeps what it was lent.
 """
 
 from __future__ import annotations
@@ -9,23 +9,54 @@ from __future__ import annotations
 import os
 import select
 import shlex
+import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import BinaryIO, NamedTuple
 
 from ovenbird.values.errors import CommandFailed, ConfigurationError, EngineUnreachable
+
+_LENT: ContextVar[int | None] = ContextVar("lent", default=None)
+
+_KEEPER = """\
+exec 8>&2 2>/dev/null
+(exec "$@" <"$0" 2>&8 8>&-)
+exit $?
+"""
+"""A shell that has the lent file as its stdin and waits. The program gets another stdin, and what
+it leaves running (conmon, haproxy -D) inherits nothing: conmon keeps every file that it is given.
+The shell's own words ("Killed") are no output of the program's."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finished:
-    """What a program left behind."""
+    """What a program left behind. ``code`` is negative where a signal ended it."""
 
     code: int
     stdout: str
     stderr: str
+
+
+@contextmanager
+def lending(file: int) -> Iterator[None]:
+    """Meanwhile every program that `run` starts keeps the open file ``file`` until it has ended.
+
+    So a lock (flock) on it outlives us: killed, we leave it to the program that is under way,
+    and to nothing that this program itself leaves running. A program with a time-out is lent
+    nothing, since what may be killed changes nothing. Holds for this thread and its context.
+    """
+    token = _LENT.set(file)
+    try:
+        yield
+    finally:
+        _LENT.reset(token)
 
 
 def run(
@@ -35,6 +66,7 @@ def run(
     env: Mapping[str, str] | None = None,
     stdin: bytes | None = None,
     timeout: float | None = None,
+    leave_after: float | None = None,
     check: bool = True,
     cwd: Path | None = None,
     scrub: Sequence[str] = (),
@@ -42,8 +74,35 @@ def run(
     """Run a program to its end and return what it wrote.
 
     ``doing`` starts the sentence of a failure ("Starting dev-web-k3 failed …"). With ``check``
-    a code other than 0 raises `CommandFailed`; a time-out in seconds raises `EngineUnreachable`.
+    a code other than 0 raises `CommandFailed`. Both times are in seconds and raise
+    `EngineUnreachable`: after ``timeout`` the program is killed, which is for questions; after
+    ``leave_after`` it is left running, with what it was lent, which is for changes.
     """
+    lent = _LENT.get() if timeout is None else None
+    program = _Program(argv, doing, env, stdin, cwd, _paste(argv, env, scrub))
+    if lent is None and leave_after is None:
+        code, *streams = _answered(program, timeout)
+    else:
+        code, *streams = _kept(program, leave_after, lent)
+    out, err = (_scrubbed(s.decode(errors="replace"), scrub) for s in streams)
+    if check and code:
+        raise CommandFailed(doing=doing, command=program.said, code=code, output=err or out)
+    return Finished(code=code, stdout=out, stderr=err)
+
+
+class _Program(NamedTuple):
+    """What `run` was asked for. ``said`` is the line to paste."""
+
+    argv: Sequence[str]
+    doing: str
+    env: Mapping[str, str] | None
+    stdin: bytes | None
+    cwd: Path | None
+    said: str
+
+
+def _answered(program: _Program, timeout: float | None) -> tuple[int, bytes, bytes]:
+    argv, doing, env, stdin, cwd, said = program
     try:
         child = subprocess.Popen(
             list(argv),
@@ -58,25 +117,91 @@ def run(
         raise _not_installed(argv[0], doing) from missing
     with child:
         try:
-            streams = child.communicate(stdin, timeout=timeout)
+            out, err = child.communicate(stdin, timeout=timeout)
         except subprocess.TimeoutExpired as slow:
             child.kill()
             raise EngineUnreachable(
                 f"{doing}: {argv[0]} has not answered for {timeout:g} s.",
-                remedy=f"See whether it hangs: {_paste(argv, env, scrub)}",
+                remedy=f"See whether it hangs: {said}",
             ) from slow
         except KeyboardInterrupt:
             child.communicate()
             raise
-    out, err = (_scrubbed(s.decode(errors="replace"), scrub) for s in streams)
-    if check and child.returncode:
-        raise CommandFailed(
-            doing=doing,
-            command=_paste(argv, env, scrub),
-            code=child.returncode,
-            output=err or out,
+    return child.returncode, out, err
+
+
+def _kept(program: _Program, after: float | None, lent: int | None) -> tuple[int, bytes, bytes]:
+    """Run a program that may outlive us. Its output goes to memory of its own: a pipe would
+    break with us, and the next word of the program would be its last."""
+    argv, doing, env, stdin, cwd, said = program
+    environment = _environment(env)
+    found = shutil.which(argv[0], path=environment["PATH"])
+    if found is None:
+        raise _not_installed(argv[0], doing)
+    with _memory("out") as out, _memory("err") as err, _pipe_of(stdin) as given:
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _KEEPER, given, found, *argv[1:]],
+            env=environment,
+            stdin=subprocess.DEVNULL if lent is None else lent,
+            stdout=out,
+            stderr=err,
+            cwd=cwd,
+            start_new_session=True,
         )
-    return Finished(code=child.returncode, stdout=out, stderr=err)
+        try:
+            child.wait(after)
+        except subprocess.TimeoutExpired as slow:
+            _let_go(child)
+            raise EngineUnreachable(
+                f"{doing}: {argv[0]} has not ended for {after:g} s, and was left running.",
+                remedy=f"Nobody knows yet what it will have done. See whether it hangs: {said}",
+            ) from slow
+        except KeyboardInterrupt:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(after)
+            _let_go(child)
+            raise
+        code = child.returncode
+        # What a shell says of a program that a signal ended; there are 64 signals.
+        return -(code - 128) if 128 < code <= 192 else code, _read(out), _read(err)
+
+
+def _let_go(child: subprocess.Popen[bytes]) -> None:
+    """Leave a program running, and be there when it ends, so that it becomes no zombie."""
+    threading.Thread(target=child.wait, name="left running", daemon=True).start()
+
+
+def _memory(name: str) -> BinaryIO:
+    return open(os.memfd_create(name), "w+b")
+
+
+def _read(file: BinaryIO) -> bytes:
+    file.seek(0)
+    return file.read()
+
+
+@contextmanager
+def _pipe_of(data: bytes | None) -> Iterator[str]:
+    """Give the path of a pipe from which another process of ours reads ``data``, until it ends.
+
+    A pipe, since podman takes a secret from nothing else; by its path, since nobody inherits it.
+    """
+    if data is None:
+        yield os.devnull
+        return
+    reading, writing = os.pipe()
+    threading.Thread(target=_feed, args=(writing, data), name="stdin", daemon=True).start()
+    try:
+        yield f"/proc/{os.getpid()}/fd/{reading}"
+    finally:
+        os.close(reading)  # ends the writer too, where nobody reads it all
+
+
+def _feed(writing: int, data: bytes) -> None:
+    with suppress(BrokenPipeError), open(writing, "wb", buffering=0) as pipe:
+        left = memoryview(data)
+        while left:
+            left = left[pipe.write(left) :]
 
 
 def stream(
