@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -12,7 +13,15 @@ from tests.builders import NOW, a_seen, an_entry, looks
 
 from ovenbird.fleet.observe import observe
 from ovenbird.values.fleet import HealthCheck
-from ovenbird.values.instance import EngineState, Entry, EntryState, Health, Instance, Seen
+from ovenbird.values.instance import (
+    EngineState,
+    Entry,
+    EntryState,
+    Expected,
+    Health,
+    Instance,
+    Seen,
+)
 
 HEALTH = HealthCheck(healthy_deadline=300, lost_after=60)
 SERVICE = EntryState.IN_SERVICE
@@ -24,11 +33,20 @@ def observed(
     balancers: Sequence[Mapping[int, EntryState]] = (),
     accepted: Sequence[int] = (),
     accepted_ago: float = 3000,
+    condemned: Mapping[int, str] | None = None,
+    kept: Sequence[int] = (),
+    expected: Sequence[Expected] = (),
+    moved: Sequence[int] = (),
 ) -> list[Instance]:
-    """Observe instances by number: ``verdicts={1: "PPF"}`` are looks a second apart until now."""
+    """Observe instances by number: ``verdicts={1: "PPF"}`` are looks a second apart until now.
+
+    Those that ``moved`` are listed where they were before.
+    """
     entries: list[dict[str, Entry]] = [
         {an_entry(n).token: an_entry(n, state) for n, state in at.items()} for at in balancers
     ]
+    for entry in [at[token] for at in entries for token in at if token in names(moved)]:
+        entries[0][entry.token] = replace(entry, address="127.0.0.1:9")
     at = NOW - timedelta(seconds=accepted_ago)
     found = observe(
         seen,
@@ -37,8 +55,15 @@ def observed(
         {a_seen(n).token: at for n in accepted},
         health=HEALTH,
         now=NOW,
+        condemned={a_seen(n).token: why for n, why in (condemned or {}).items()},
+        kept=names(kept),
+        expected=expected,
     )
     return list(found)
+
+
+def names(numbers: Sequence[int]) -> list[str]:
+    return [a_seen(n).token for n in numbers]
 
 
 def healths(*seen: Seen, **world: object) -> list[Health]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from types import MappingProxyType
 
 from ovenbird.fleet.gate import seconds
 from ovenbird.values.fleet import HealthCheck
@@ -17,6 +18,7 @@ from ovenbird.values.instance import (
     EngineState,
     Entry,
     EntryState,
+    Expected,
     Health,
     Instance,
     Look,
@@ -33,11 +35,20 @@ def observe(
     *,
     health: HealthCheck,
     now: datetime,
+    condemned: Mapping[str, str] = MappingProxyType({}),
+    kept: Collection[str] = (),
+    expected: Collection[Expected] = (),
 ) -> tuple[Instance, ...]:
     """Say of each instance how it is, and why.
 
     ``looks`` and ``accepted`` are by token, ``entries`` has one mapping by token a balancer.
-    Without a balancer, an accepted instance that passes is in service.
+    Without a balancer, an accepted instance that passes is in service. ``condemned`` says by
+    token why a running one is not good enough, whatever its probe says; ``kept`` names those that
+    are held out of service on purpose; an ``expected`` one that no engine lists yet is pending,
+    for as long as the caller expects it.
+
+    An entry counts only at the instance's own address: one that came back elsewhere is not in
+    service, and not registered either, so that it will be.
 
     - *Serving*: accepted, running, its last look passes, in service at every balancer.
     - *Failed*: it ended by itself; it was accepted and its last two answers are failures; or it
@@ -54,7 +65,7 @@ def observe(
     }
     running = [s.token for s in seen if s.state is EngineState.RUNNING]
     answering = {t for t in running if _answers(ordered[t])}
-    return tuple(
+    found = [
         _instance(
             _View(
                 seen=s,
@@ -64,11 +75,28 @@ def observe(
                 control=bool(answering),
                 balancers_see=tuple(_has_service(at) for at in entries),
                 alone=running == [s.token],
+                condemned=condemned.get(s.token, ""),
+                kept=s.token in kept,
                 health=health,
                 now=now,
             )
         )
-        for s in sorted(seen, key=lambda s: (s.launched_at, s.token))
+        for s in seen
+    ]
+    found += [_not_listed_yet(e, now) for e in expected if e.token not in ordered]
+    return tuple(sorted(found, key=lambda i: (i.launched_at, i.token)))
+
+
+def _not_listed_yet(expected: Expected, now: datetime) -> Instance:
+    age = seconds(now - expected.launched_at)
+    return Instance(
+        token=expected.token,
+        version=expected.version,
+        launch_hash=expected.launch_hash,
+        slot=expected.slot,
+        health=Health.PENDING,
+        because=f"launched {age} ago, and its engine does not list it yet",
+        launched_at=expected.launched_at,
     )
 
 
@@ -88,6 +116,8 @@ class _View:
     control: bool
     balancers_see: tuple[bool, ...]
     alone: bool
+    condemned: str
+    kept: bool
     health: HealthCheck
     now: datetime
 
@@ -98,7 +128,11 @@ class _View:
     @property
     def ready(self) -> bool:
         running = self.seen.state is EngineState.RUNNING
-        return self.accepted_at is not None and running and self.passes
+        return self.accepted_at is not None and running and self.passes and not self.condemned
+
+    def is_at_home(self, entry: Entry) -> bool:
+        """Say whether a balancer would send this instance's traffic to this instance."""
+        return entry.address in ("", self.seen.address)
 
     @property
     def answers(self) -> tuple[Look, ...]:
@@ -152,13 +186,25 @@ def _instance(view: _View) -> Instance:
         leaving=drained or dying,
         ready=view.ready,
         dying=dying and not view.stuck_in_its_end,
+        in_service=_in_service(view),
+        kept=view.kept,
+    )
+
+
+def _in_service(view: _View) -> bool:
+    return bool(view.entries) and all(
+        e is not None and e.state is EntryState.IN_SERVICE and view.is_at_home(e)
+        for e in view.entries
     )
 
 
 def _registered(view: _View) -> bool:
     if not view.entries:
         return view.accepted_at is not None
-    return all(e is not None and e.state is not EntryState.DRAINING for e in view.entries)
+    return all(
+        e is not None and e.state is not EntryState.DRAINING and view.is_at_home(e)
+        for e in view.entries
+    )
 
 
 def _health(view: _View) -> tuple[Health, str]:
@@ -177,6 +223,8 @@ def _health(view: _View) -> tuple[Health, str]:
             return Health.PENDING, "being ended"
         case EngineState.CREATED:
             return _created(view)
+        case EngineState.RUNNING if view.condemned:
+            return Health.FAILED, f"condemned: {view.condemned}"
         case EngineState.RUNNING:
             return _passing(view) if view.passes else _not_passing(view)
 
@@ -207,6 +255,8 @@ def _passing(view: _View) -> tuple[Health, str]:
     for entry, sees in zip(view.entries, view.balancers_see, strict=True):
         if entry is None:
             return Health.PENDING, "accepted, not listed at a balancer"
+        if not view.is_at_home(entry):
+            return Health.PENDING, f"accepted, listed at a balancer as {entry.address}"
         if entry.state is EntryState.DOWN and late and sees:
             return Health.FAILED, "its look passes, but it is down at a balancer that sees others"
         if entry.state is not EntryState.IN_SERVICE:

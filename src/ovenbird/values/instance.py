@@ -44,6 +44,17 @@ class Seen:
     check: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Expected:
+    """An instance that this site launched a moment ago, whether its engine lists it yet or not."""
+
+    token: str
+    version: str
+    launch_hash: str
+    slot: int
+    launched_at: datetime
+
+
 class Verdict(StrEnum):
     PASS = "pass"
     FAIL = "fail"  # it answered, and the answer is bad (connection refused included)
