@@ -6,7 +6,6 @@ sentences, so that a report can show all of it.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,8 +14,9 @@ from pathlib import Path
 from typing import Any
 
 from sqlalchemy import delete, insert, select
-from tests.faults.driver import MARK, Job, run
+from tests.faults.driver import Job, run
 from tests.faults.house import MemoryHouse, add_images
+from tests.faults.traces import programs_left
 
 from ovenbird.balancer import Balancer
 from ovenbird.provider.memory import MemoryBalancer, MemoryProvider
@@ -78,7 +78,7 @@ class MemoryScene:
             *self._not_as_wanted(goal or self.goal),
             *self.without_an_owner(),
             *self.left_in_the_air(),
-            *descendants_of_drivers(),
+            *programs_left(),
         ]
 
     def lost_capacity(self) -> list[str]:
@@ -160,17 +160,3 @@ def write_all(database: Database, rows: Rows) -> None:
         for table in metadata.sorted_tables:
             if rows[table.name]:
                 db.execute(insert(table), rows[table.name])
-
-
-def descendants_of_drivers() -> list[str]:
-    """Name the programs that a driver started and that outlived it."""
-    found = []
-    for process in Path("/proc").glob("[0-9]*"):
-        try:
-            environment = (process / "environ").read_bytes()
-            words = (process / "cmdline").read_bytes().replace(b"\0", b" ").decode().strip()
-        except OSError:  # it has ended, or is not ours to read
-            continue
-        if MARK.encode() in environment and int(process.name) != os.getpid():
-            found.append(f"process {process.name} is left: {words}")
-    return found
