@@ -1,4 +1,4 @@
-"""An engine for the contract suites: the smallest image that podman can start here."""
+"""What the contract suites need of the world: a small image for podman, a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from tests.postgres import PostgresServer
 
 from ovenbird import process
 from ovenbird.provider import podman_engine
 from ovenbird.provider.podman import PodmanProvider
+from ovenbird.state.database import Database
 from ovenbird.values.image import Artifact
 
 PROGRAMS = ("/bin/sh", "/bin/cat", "/bin/sleep", "/usr/bin/stat")
@@ -93,3 +95,26 @@ def small_artifact(podman_folder: Path) -> Iterator[Artifact]:
         )
     finally:
         process.run(("podman", "rmi", name), doing="Removing the small image", env=env)
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """A server for all tests that only use it, with a database ``template`` of the last schema."""
+    with PostgresServer() as server:
+        server.sql("CREATE DATABASE template")
+        Database.open(server.url("template")).close()
+        yield server
+
+
+@pytest.fixture
+def url(postgresql: PostgresServer) -> str:
+    """An empty database on a server: where a site could be."""
+    return postgresql.fresh_database()
+
+
+@pytest.fixture
+def database(postgresql: PostgresServer) -> Iterator[Database]:
+    """A site's database on a server, in which nothing has been written yet."""
+    database = Database.open(postgresql.fresh_database("template"))
+    yield database
+    database.close()

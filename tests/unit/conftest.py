@@ -5,10 +5,14 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, NoReturn
 
 import pytest
 from hypothesis import settings
+
+from ovenbird.state.database import Database, sqlite_url
 
 settings.register_profile("steady", derandomize=True, deadline=None, database=None)
 settings.register_profile("explore", deadline=None, database=None, max_examples=2000)
@@ -42,3 +46,17 @@ def _no_world(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(os, name, process)
     for name in ("connect", "connect_ex"):
         monkeypatch.setattr(socket.socket, name, connection)
+
+
+@pytest.fixture
+def url(tmp_path: Path) -> str:
+    """Where a site could be. tests/contract has it on a server instead, and runs the same tests."""
+    return sqlite_url(tmp_path / "ovenbird.db")
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    """A site's database in which nothing has been written yet."""
+    database = Database.open(url)
+    yield database
+    database.close()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.builders import NOW, an_artifact
@@ -23,11 +22,6 @@ CONTRACT = Contract(
     stop=StopPolicy(signal="SIGQUIT", timeout=5),
     writable=("/var/log/nginx",),
 )
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database.open(f"sqlite:///{tmp_path / 'ovenbird.db'}")
 
 
 @pytest.fixture

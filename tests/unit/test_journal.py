@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 from tests.builders import KEY, NOW, a_goal, an_order
@@ -18,11 +17,6 @@ from ovenbird.values.fleet import FleetKey
 GOAL = a_goal("web/2", launch_hash="h2")
 STAGING = FleetKey(site=KEY.site, env="staging", name=KEY.name)
 LATER = NOW + timedelta(minutes=5)
-
-
-@pytest.fixture
-def database(tmp_path: Path) -> Database:
-    return Database.open(f"sqlite:///{tmp_path / 'ovenbird.db'}")
 
 
 @pytest.fixture

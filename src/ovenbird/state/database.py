@@ -1,71 +1,94 @@
-"""The database of a site: SQLite in its folder by default, any server by URL.
+"""The database of a site: SQLite in its folder by default, a PostgreSQL server by URL.
 
+Both give the same: one transaction at a time, durable at its end, `Blocked` where it cannot be.
 An older Ovenbird refuses a newer schema. Before a migration SQLite is copied beside itself.
 """
 
 from __future__ import annotations
 
 import secrets
-import sqlite3
+import threading
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
-from sqlalchemy import Connection, Engine, create_engine, event, insert, inspect, select, text
+from sqlalchemy import Connection, Engine, insert, inspect, select, text
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DatabaseError, NoSuchModuleError, SQLAlchemyError
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from ovenbird.state import tables
+from ovenbird.state import postgresql, sqlite, tables
+from ovenbird.state.sqlite import sqlite_url
 from ovenbird.values.errors import Blocked, ConfigurationError
+
+__all__ = ["SCHEMA", "Database", "sqlite_url"]
 
 SCHEMA = "0002"
 """The newest migration in ``migrations/versions``; compared by one query at every start."""
 
+ANSWER = 30.0
+"""Seconds after which a transaction on a server that answers nothing is given up."""
+
+MIGRATION = 900.0
+"""The same for a migration, which may have much to rewrite."""
+
+REFUSED = "The site's database does not take this"
+CLOSED = "The site's database cannot be opened"
+KNOWN = "Write the path of a folder, or postgresql://USER@HOST/DATABASE."
+
+_migrating = threading.Lock()  # Alembic keeps what it works on in its own module
+
 
 class Database:
-    """Transactions on a site's state. Short ones: nobody waits inside."""
+    """Transactions on a site's state, from any thread. Short ones: nobody waits inside.
+
+    ``is_shared`` says that it is a server, so that other hosts may see the same site.
+    """
 
     def __init__(self, engine: Engine) -> None:
-        self._engine = engine
+        self._engine, self._secrets = engine, _secrets_in(engine.url)
+        self.is_shared = engine.dialect.name != "sqlite"
+        self._file = None if self.is_shared else sqlite.file_of(engine.url)
 
     @classmethod
     def open(cls, url: str) -> Database:
-        """Connect, and bring the schema up to date where it is older than this program."""
-        try:
-            parsed = make_url(url)
-            engine = create_engine(parsed)
-        except (ArgumentError, NoSuchModuleError, ModuleNotFoundError) as error:
-            raise ConfigurationError.of(
-                f"OVENBIRD_STATE is not a folder and not a database URL that is known: {error}",
-                remedy="Write the path of a folder.",
-            ) from error
-        if parsed.get_backend_name() != "sqlite":
-            raise ConfigurationError.of(
-                f"A site cannot live in {parsed.get_backend_name()} yet: two hosts would share "
-                "its catalog, but not its locks.",
-                remedy="Name a folder in OVENBIRD_STATE.",
-            )
-        _teach_sqlite(engine)
+        """Connect, and bring the schema up to date where it is older than this program.
+
+        Raises `ConfigurationError` for a URL that cannot be meant, and for a schema that is
+        newer; `Blocked` where the database does not answer. No message repeats the URL.
+        """
+        parsed = _parsed(url)
+        server = postgresql.is_meant_by(parsed)
+        engine = postgresql.postgresql_engine(parsed) if server else sqlite.sqlite_engine(parsed)
         database = cls(engine)
-        database._migrate(Path(parsed.database) if parsed.database else None)
+        try:
+            database._migrate()
+        except BaseException:
+            database.close()
+            raise
         return database
 
     @contextmanager
     def begin(self) -> Iterator[Connection]:
         """One transaction: all of it is durable when the block ends, or none of it is.
 
-        Raises `Blocked` where the database is gone, locked or full: the caller does nothing then.
+        No other one runs beside it, on this host or another, so what was read in it still holds
+        when it writes. Raises `Blocked` where the database is gone, stopped, locked or full: the
+        caller does nothing then. A server that is lost in the very moment of the commit may have
+        kept it all the same.
         """
-        try:
-            with self._engine.begin() as connection:
-                yield connection
-        except DatabaseError as error:
-            raise Blocked(
-                f"The site's database does not take this: {error.orig}.",
-                remedy="Nothing was done. See that its disk has room and nobody else holds it.",
-            ) from error
+        with self._transaction(ANSWER, REFUSED) as connection:
+            yield connection
+
+    @staticmethod
+    def now(connection: Connection) -> datetime:
+        """Return the time by the clock that all hosts of a site share, to the millisecond or
+        better: the server's, or this host's for SQLite."""
+        if connection.dialect.name == "sqlite":
+            said = connection.exec_driver_sql("SELECT strftime('%Y-%m-%d %H:%M:%f', 'now')")
+            return datetime.fromisoformat(str(said.scalar_one())).replace(tzinfo=UTC)
+        found: datetime = connection.exec_driver_sql("SELECT clock_timestamp()").scalar_one()
+        return found.astimezone(UTC)
 
     def close(self) -> None:
         """Let go of every connection."""
@@ -74,70 +97,95 @@ class Database:
     def site_id(self) -> str:
         """Return the id of this site, made with its database: 8 hex digits."""
         with self.begin() as db:
-            known = db.execute(select(tables.site.c.id)).scalar()
-            if known is None:
-                known = secrets.token_hex(4)
-                db.execute(insert(tables.site).values(id=known, made_at=datetime.now(UTC)))
-            return str(known)
+            return site_id(db)
 
-    def _migrate(self, file: Path | None) -> None:
-        found = self._schema()
-        if found == SCHEMA:
-            return
-        if found is not None and found > SCHEMA:
-            raise ConfigurationError.of(
-                f"This site's state was written by a newer Ovenbird (schema {found}, this one "
-                f"knows {SCHEMA}).",
-                remedy="Upgrade Ovenbird here, or name another state in OVENBIRD_STATE.",
-            )
-        if found is not None and file is not None:
-            _copy(file, file.with_name(f"{file.name}.before-{SCHEMA}"))
-        from alembic import command
-        from alembic.config import Config
+    @contextmanager
+    def _transaction(self, seconds: float, what: str) -> Iterator[Connection]:
+        with postgresql.watched(seconds) if self.is_shared else _unwatched() as dog:
+            try:
+                with self._engine.begin() as connection:
+                    yield connection
+            except DBAPIError as error:
+                silent = f"it has not answered for {seconds:g} s" if dog and dog.has_bitten else ""
+                raise Blocked(
+                    f"{what}: {silent or self._words_of(error)}.",
+                    remedy=postgresql.REMEDY if self.is_shared else sqlite.REMEDY,
+                ) from error
 
-        config = Config()
-        config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
-        with self.begin() as connection:
-            config.attributes["connection"] = connection
-            command.upgrade(config, "head")
+    def _words_of(self, error: DBAPIError) -> str:
+        """Say in one line what the database said, without a password that it may repeat."""
+        words = " ".join(str(error.orig).split())
+        for secret in self._secrets:
+            words = words.replace(secret, "***")
+        return words.rstrip(".")
 
-    def _schema(self) -> str | None:
-        try:
-            with self._engine.connect() as connection:
-                if not inspect(connection).has_table("alembic_version"):
-                    return None
-                query = text("SELECT version_num FROM alembic_version")
-                return connection.execute(query).scalar()
-        except SQLAlchemyError as error:
-            raise Blocked(
-                f"The site's database cannot be opened: {getattr(error, 'orig', error)}.",
-                remedy="See that it is there, is a database, and may be read by you.",
-            ) from error
-
-
-def _copy(file: Path, to: Path) -> None:
-    """Copy a database with what is still in its write-ahead log, which a copied file lacks."""
-    with closing(sqlite3.connect(file)) as source, closing(sqlite3.connect(to)) as target:
-        source.backup(target)
+    def _migrate(self) -> None:
+        with self._transaction(ANSWER, CLOSED) as db:
+            if _schema_of(db) == SCHEMA:
+                return
+        # Others may be at it in this moment, on other hosts as well: what counts is what is found
+        # by the one that has the database for itself.
+        with _migrating, self._transaction(MIGRATION, CLOSED) as db:
+            found = _schema_of(db)
+            if found == SCHEMA:
+                return
+            if found is not None and found > SCHEMA:
+                raise ConfigurationError.of(
+                    f"This site's state was written by a newer Ovenbird (schema {found}, this "
+                    f"one knows {SCHEMA}).",
+                    remedy="Upgrade Ovenbird here, or name another state in OVENBIRD_STATE.",
+                )
+            if found is not None and self._file is not None:
+                sqlite.copy(self._file, self._file.with_name(f"{self._file.name}.before-{SCHEMA}"))
+            if self.is_shared:
+                postgresql.be_patient(db)
+            _upgrade(db)
 
 
-def sqlite_url(file: Path) -> str:
-    """Return the URL of a database file, whatever characters its path has."""
-    return URL.create("sqlite", database=str(file)).render_as_string(hide_password=False)
+def site_id(db: Connection) -> str:
+    """Return the id of the site in whose database this is, and make one where there is none."""
+    known = db.execute(select(tables.site.c.id)).scalar()
+    if known is None:
+        known = secrets.token_hex(4)
+        db.execute(insert(tables.site).values(id=known, made_at=datetime.now(UTC)))
+    return str(known)
 
 
-def _teach_sqlite(engine: Engine) -> None:
-    @event.listens_for(engine, "connect")
-    def _connected(connection: Any, _record: Any) -> None:
-        connection.isolation_level = None  # the driver's own BEGIN is deferred and may dead-lock
-        for pragma in (
-            "busy_timeout=10000",
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "foreign_keys=ON",
-        ):
-            connection.execute(f"PRAGMA {pragma}")
+@contextmanager
+def _unwatched() -> Iterator[None]:
+    """SQLite asks nobody who could be silent: its own ``busy_timeout`` ends every wait."""
+    yield
 
-    @event.listens_for(engine, "begin")
-    def _begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+def _parsed(url: str) -> URL:
+    try:
+        parsed = make_url(url)
+    except (SQLAlchemyError, ValueError):  # their words may repeat a half of the password
+        parsed = None
+    if parsed is None or not (sqlite.is_meant_by(parsed) or postgresql.is_meant_by(parsed)):
+        raise ConfigurationError.of(
+            "OVENBIRD_STATE is not a folder and not the URL of a database that we know.",
+            remedy=KNOWN,
+        )
+    return parsed
+
+
+def _secrets_in(url: URL) -> list[str]:
+    said = [url.password, url.query.get("password"), url.query.get("sslpassword")]
+    return [str(secret) for secret in said if secret]
+
+
+def _schema_of(db: Connection) -> str | None:
+    if not inspect(db).has_table("alembic_version"):
+        return None
+    return db.execute(text("SELECT version_num FROM alembic_version")).scalar()
+
+
+def _upgrade(db: Connection) -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(Path(__file__).parent / "migrations"))
+    config.attributes["connection"] = db
+    command.upgrade(config, "head")

@@ -1,11 +1,14 @@
 """Whose state this is: one operator's or team's, with an id on everything that it makes.
 
 State belongs to a site and not to a checkout: two clones on one host share it. A network file
-system is refused, since neither SQLite's locks nor ours hold there.
+system is refused, since neither SQLite's locks nor ours hold there. Several hosts share a site by
+a PostgreSQL server: each has a folder of its own, and the same key in it.
 """
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 import os
 import secrets
 from collections.abc import Mapping
@@ -13,17 +16,24 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from ovenbird.state.database import Database, sqlite_url
+from sqlalchemy import select, update
+
+from ovenbird.state.database import Database, site_id, sqlite_url
+from ovenbird.state.tables import site as site_table
 from ovenbird.values.errors import Blocked, ConfigurationError
 
 KEY_BYTES = 32
+LOST = (
+    "If it is lost for good, run in the site's database: UPDATE site SET key_check = NULL; and "
+    "remove what is left of it. Fleets with secrets will then be rolled once more."
+)
 NETWORK = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "ceph", "glusterfs", "lustre", "afs"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Site:
-    """``folder`` holds locks, logs, bakes and the site's HAProxy; ``id`` marks what it made;
-    ``key`` is for keyed digests of secrets and never leaves the folder."""
+    """``folder`` holds this host's locks, logs, bakes and HAProxy; ``id`` marks what the site made;
+    ``key`` is for keyed digests of secrets, the same on every host, and not in the database."""
 
     id: str
     folder: Path
@@ -33,20 +43,27 @@ class Site:
 
 def state_folder(environ: Mapping[str, str], *, uid: int) -> Path:
     """Say where this user's state lives: ``OVENBIRD_STATE`` where that is a folder, else
+    ``OVENBIRD_FOLDER`` where that names the folder of this host for a database elsewhere, else
     ``/var/lib/ovenbird`` for root, else ``$XDG_STATE_HOME/ovenbird``."""
     said = environ.get("OVENBIRD_STATE", "")
     if said and "://" not in said:
-        folder = Path(said).expanduser()
-        if not folder.is_absolute():
-            raise ConfigurationError.of(
-                f"OVENBIRD_STATE is {said!r}, which is another folder in every folder.",
-                remedy=f"Write the whole path: OVENBIRD_STATE={folder.absolute()}",
-            )
-        return folder
+        return _whole("OVENBIRD_STATE", said)
+    if said and (local := environ.get("OVENBIRD_FOLDER", "")):
+        return _whole("OVENBIRD_FOLDER", local)
     if uid == 0:
         return Path("/var/lib/ovenbird")
     home = environ.get("XDG_STATE_HOME") or f"{environ.get('HOME', '~')}/.local/state"
     return Path(home).expanduser() / "ovenbird"
+
+
+def _whole(variable: str, said: str) -> Path:
+    folder = Path(said).expanduser()
+    if not folder.is_absolute():
+        raise ConfigurationError.of(
+            f"{variable} is {said!r}, which is another folder in every folder.",
+            remedy=f"Write the whole path: {variable}={folder.absolute()}",
+        )
+    return folder
 
 
 def open_site(environ: Mapping[str, str] | None = None) -> Site:
@@ -70,15 +87,27 @@ def open_site(environ: Mapping[str, str] | None = None) -> Site:
         )
     said = environ.get("OVENBIRD_STATE", "")
     url = said if "://" in said else sqlite_url(folder / "ovenbird.db")
-    try:
-        key = _key(folder / "key")
-    except OSError as error:
-        raise Blocked(
-            f"The state folder {folder} cannot be written: {error.strerror}.",
-            remedy="Free some space, or correct its owner.",
-        ) from error
     database = Database.open(url)
-    return Site(id=database.site_id(), folder=folder, database=database, key=key)
+    try:
+        with database.begin() as db:  # nobody else gives the site its key in the same moment
+            id_ = site_id(db)
+            known = db.execute(select(site_table.c.key_check)).scalar()
+            key = _known_key(folder / "key", known) if known else _key(folder / "key")
+            if not known:
+                db.execute(update(site_table).values(key_check=_check_of(key)))
+    except BaseException as error:
+        database.close()
+        if isinstance(error, OSError):
+            raise _unwritable(folder, error) from error
+        raise
+    return Site(id=id_, folder=folder, database=database, key=key)
+
+
+def _unwritable(folder: Path, error: OSError) -> Blocked:
+    return Blocked(
+        f"The state folder {folder} cannot be written: {error.strerror}.",
+        remedy="Free some space, or correct its owner.",
+    )
 
 
 def file_system(folder: Path) -> str:
@@ -93,6 +122,24 @@ def file_system(folder: Path) -> str:
     return kind
 
 
+def _known_key(path: Path, check: str) -> bytes:
+    """Return the key of a site that has one already, whoever made it."""
+    key = _read(path) if path.exists() else b""
+    if hmac.compare_digest(_check_of(key), check):
+        return key
+    found = "is not the key of this site" if key else "is missing"
+    raise ConfigurationError.of(
+        f"{path} {found}, with which secrets were hashed so far; every launch hash would change.",
+        remedy="Copy the file `key` here from the state folder of the host that made this site, "
+        f"or from a backup, with mode 0600. {LOST}",
+    )
+
+
+def _check_of(key: bytes) -> str:
+    """Tell a key from another one by what says nothing about it."""
+    return hmac.new(key, b"the key of this site", hashlib.sha256).hexdigest()
+
+
 def _key(path: Path) -> bytes:
     """Return the site's key of 32 bytes, made once and never half."""
     if not path.exists():
@@ -104,11 +151,14 @@ def _key(path: Path) -> bytes:
         with suppress(FileExistsError):  # somebody else's, made in the same moment, is as good
             os.link(draft, path)
         draft.unlink()
+    return _read(path)
+
+
+def _read(path: Path) -> bytes:
     key = path.read_bytes()
     if len(key) != KEY_BYTES:
         raise ConfigurationError.of(
             f"{path} is not a key of {KEY_BYTES} bytes; every launch hash would change with it.",
-            remedy="Restore it from a backup. Without one, remove it: fleets with secrets will "
-            "then be rolled once more.",
+            remedy=f"Restore it from a backup. {LOST}",
         )
     return key

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from sqlalchemy import (
     JSON,
+    BigInteger,
     Boolean,
     Column,
     DateTime,
@@ -74,9 +75,9 @@ artifacts = Table(
     Column("artifact", Text, nullable=False),
     Column("template", String(64), nullable=False),
     Column("parent", Text, nullable=False),
-    Column("token", String(64), nullable=False),
+    Column("token", String(255), nullable=False),
     Column("location", Text, nullable=False),
-    Column("size", Integer, nullable=False),
+    Column("size", BigInteger, nullable=False),
     Column("baked_at", Utc, nullable=False),
     UniqueConstraint("version_id", "provider"),
 )
@@ -100,7 +101,7 @@ history = Table(
     Column("by", Text, nullable=False),
     Column("verb", String(32), nullable=False),
     Column("env", String(64), nullable=False, default=""),
-    Column("subject", String(128), nullable=False),
+    Column("subject", String(160), nullable=False),
     Column("before", Text, nullable=False, default=""),
     Column("after", Text, nullable=False, default=""),
     Column("because", Text, nullable=False, default=""),
@@ -112,7 +113,7 @@ fleets = Table(
     metadata,
     Column("env", String(64), primary_key=True),
     Column("name", String(64), primary_key=True),
-    Column("settled", String(64)),  # the version that every launch outside a rollout uses
+    Column("settled", String(96)),  # the version that every launch outside a rollout uses
     Column("settled_hash", String(32)),
     Column("settled_at", Utc),
     Column("size", Integer),  # a recorded override of the file's size
@@ -129,8 +130,8 @@ rollouts = Table(
     Column("env", String(64), nullable=False, index=True),
     Column("fleet", String(64), nullable=False),
     Column("kind", String(16), nullable=False),  # rollout | rollback
-    Column("before", String(64), nullable=False, default=""),
-    Column("goal", String(64), nullable=False),
+    Column("before", String(96), nullable=False, default=""),
+    Column("goal", String(96), nullable=False),
     Column("goal_hash", String(32), nullable=False),
     Column("untried", Boolean, nullable=False),
     Column("owner", Text, nullable=False),
@@ -161,7 +162,7 @@ steps = Table(
     Column("rollout_id", String(64), ForeignKey("rollouts.id"), nullable=False, index=True),
     Column("wave", Integer, nullable=False),
     Column("verb", String(16), nullable=False),
-    Column("token", String(64), nullable=False),
+    Column("token", String(255), nullable=False),
     Column("because", Text, nullable=False),
     Column("intended_at", Utc, nullable=False),
     Column("ended_at", Utc),
@@ -173,10 +174,10 @@ steps = Table(
 instances = Table(
     "instances",
     metadata,
-    Column("token", String(64), primary_key=True),
+    Column("token", String(255), primary_key=True),
     Column("env", String(64), nullable=False),
     Column("fleet", String(64), nullable=False),
-    Column("version", String(64), nullable=False),
+    Column("version", String(96), nullable=False),
     Column("launch_hash", String(32), nullable=False),
     Column("slot", Integer, nullable=False),
     Column("rollout_id", String(64)),
@@ -197,7 +198,7 @@ pins = Table(  # what a rollback left: refused in its fleet until somebody unpin
     metadata,
     Column("env", String(64), primary_key=True),
     Column("fleet", String(64), primary_key=True),
-    Column("version", String(64), primary_key=True),
+    Column("version", String(96), primary_key=True),
     Column("because", Text, nullable=False),
     Column("at", Utc, nullable=False),
 )
@@ -207,7 +208,7 @@ failed_goals = Table(
     metadata,
     Column("env", String(64), primary_key=True),
     Column("fleet", String(64), primary_key=True),
-    Column("version", String(64), primary_key=True),
+    Column("version", String(96), primary_key=True),
     Column("launch_hash", String(32), primary_key=True),
     Column("at", Utc, nullable=False),
     Column("because", Text, nullable=False),
@@ -218,7 +219,7 @@ served = Table(
     metadata,
     Column("env", String(64), primary_key=True),
     Column("fleet", String(64), primary_key=True),
-    Column("version", String(64), primary_key=True),
+    Column("version", String(96), primary_key=True),
     Column("first_at", Utc, nullable=False),
 )
 
@@ -234,7 +235,7 @@ launch_data = Table(
 leases = Table(
     "leases",
     metadata,
-    Column("name", String(128), primary_key=True),
+    Column("name", String(160), primary_key=True),
     Column("holder", Text, nullable=False),
     Column("because", Text, nullable=False, default=""),
     Column("taken_at", Utc, nullable=False),
