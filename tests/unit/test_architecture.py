@@ -21,6 +21,7 @@ PURE = [
     "catalog/lineage.py",
     "fleet/gate.py",
     "fleet/observe.py",
+    "fleet/window.py",
     "provider/__init__.py",
     "rollout/bucket.py",
     "rollout/plan.py",
