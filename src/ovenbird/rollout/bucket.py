@@ -13,6 +13,7 @@ class Bucket(StrEnum):
 
     LOST = "lost"  # counts for nothing
     DYING = "ending"  # its end has begun; it still takes up room
+    KEPT = "kept"  # stale, out of service for a switch back: counts for nothing, never ended
     UNKNOWN = "unknown"  # never touched
     UNLISTED = "unlisted"  # current and ready, but some balancer does not send it traffic
     LEAVING = "leaving"  # its drain has begun, and it is stale or ill
@@ -27,6 +28,7 @@ class Bucket(StrEnum):
 RULES: tuple[tuple[Bucket, Callable[[Instance, bool], bool]], ...] = (
     (Bucket.LOST, lambda i, _: i.health is Health.LOST),
     (Bucket.DYING, lambda i, _: i.dying),
+    (Bucket.KEPT, lambda i, current: i.kept and not current and not is_listed(i)),
     (Bucket.UNKNOWN, lambda i, _: i.health is Health.UNKNOWN),
     (Bucket.UNLISTED, lambda i, current: current and _is_unlisted(i)),
     (Bucket.LEAVING, lambda i, current: i.leaving and (not current or is_ill(i))),
@@ -46,6 +48,11 @@ def bucket_of(goal: Goal, instance: Instance) -> Bucket:
 
 def is_ill(instance: Instance) -> bool:
     return instance.health is Health.FAILED
+
+
+def is_listed(instance: Instance) -> bool:
+    """Some balancer has it still, were it only to drain it."""
+    return instance.registered or instance.leaving or instance.in_service
 
 
 def _is_unlisted(instance: Instance) -> bool:

@@ -3,177 +3,78 @@
 A wave is planned only from what is observed now. It refuses to end what is not seen, to count
 what does not serve, to spend a termination before it has happened, and to risk more than one
 instance of an image that has not yet served in this fleet.
+
+What can be said is in `decision`, the arithmetic in `counts`, what goes and when in `endings`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator
 
-from ovenbird.rollout.bucket import Bucket, age, bucket_of, is_ill
+from ovenbird.rollout.bucket import Bucket, age, is_ill
+from ovenbird.rollout.counts import Counts, count_of_instances
+from ovenbird.rollout.decision import (
+    Done,
+    Doubtful,
+    Failed,
+    Launch,
+    Pace,
+    Plan,
+    Reached,
+    Register,
+    Retire,
+    Step,
+    Stuck,
+    Terminate,
+    Wait,
+    Wave,
+)
+from ovenbird.rollout.endings import endings_of
 from ovenbird.values.instance import Goal, Health, Instance
 from ovenbird.values.limits import Bounds
 
-
-@dataclass(frozen=True, slots=True)
-class Launch:
-    """Start one instance of the goal."""
-
-    because: str
+__all__ = [
+    "Done", "Doubtful", "Failed", "Launch", "Pace", "Plan", "Reached", "Register", "Retire",
+    "Step", "Stuck", "Terminate", "Wait", "Wave", "clear_failed", "next_wave",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Register:
-    """Send an instance that passed its gate its traffic; a drain of it is taken back."""
-
-    token: str
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Terminate:
-    """Drain, deregister and end an instance."""
-
-    token: str
-    because: str
-
-
-Step = Launch | Register | Terminate
-
-
-@dataclass(frozen=True, slots=True)
-class Wave:
-    """Take these steps, then look again. Half of a wave is as safe as all of it."""
-
-    steps: tuple[Step, ...]
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """The fleet has arrived: as many as wanted, all of the goal, all serving."""
-
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wait:
-    """Something is on its way; look again."""
-
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Failed:
-    """The goal does not become healthy here (exit 1). What served still does."""
-
-    because: str
-    tokens: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Stuck:
-    """No step is within the limits, and the fleet has not arrived (exit 3)."""
-
-    because: str
-
-
-@dataclass(frozen=True, slots=True)
-class Doubtful:
-    """Instances are not seen, and not seeing them is not bad news (exit 4)."""
-
-    because: str
-
-
-Plan = Wave | Done | Wait | Failed | Stuck | Doubtful
-
-
-def next_wave(goal: Goal, bounds: Bounds, observed: Collection[Instance], *, untried: bool) -> Plan:
+def next_wave(
+    goal: Goal,
+    bounds: Bounds,
+    observed: Collection[Instance],
+    *,
+    untried: bool,
+    pace: Pace = Pace(),  # noqa: B008 (frozen)
+) -> Plan:
     """Choose the steps that bring a fleet one wave closer to running only ``goal``.
 
     ``untried`` says that the goal has never served in this fleet: then one canary goes first.
-    A rollback and a rollout whose canary has served pass False. Launches reach up to the ceiling
-    without credit for what the same wave ends; endings reach down to the floor without credit
-    for what the same wave launches or registers. So any part of a wave, in any order, stays
-    within both.
+    A rollback and a rollout whose canary has served pass False. ``pace`` says how far it may go
+    for now, and whether the traffic changes over in one switch.
+
+    Launches reach up to the ceiling without credit for what the same wave ends; endings reach
+    down to the floor without credit for what the same wave launches or registers. So any part of
+    a wave, in any order, stays within both.
     """
-    fleet = _Fleet.sorted_into_buckets(goal, bounds, observed, untried=untried)
+    fleet = Counts.of_fleet(goal, bounds, observed, untried=untried, pace=pace)
     return _verdict(fleet) or _wave(fleet) or _idle(fleet)
 
 
 def clear_failed(goal: Goal, observed: Collection[Instance]) -> tuple[Terminate, ...]:
     """End the failed instances of the goal, so that a retry starts as if they had never been.
 
-    They are out of service, so this costs the floor nothing.
+    They do not serve, so this costs the floor nothing; one that the balancers have in service
+    all the same is left to the waves, which see that it is not missed.
     """
     return tuple(
         Terminate(i.token, f"ended for another try: it failed, {i.because}")
         for i in sorted(observed, key=age)
-        if goal.is_run_by(i) and i.health is Health.FAILED and not i.dying
+        if goal.is_run_by(i) and i.health is Health.FAILED and not (i.dying or i.in_service)
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Fleet:
-    """What is observed, counted once against what is wanted."""
-
-    goal: Goal
-    bounds: Bounds
-    untried: bool
-    present: tuple[tuple[Bucket, Instance], ...]
-
-    @classmethod
-    def sorted_into_buckets(
-        cls, goal: Goal, bounds: Bounds, observed: Collection[Instance], *, untried: bool
-    ) -> _Fleet:
-        found = [(bucket_of(goal, i), i) for i in sorted(observed, key=age)]
-        present = tuple(pair for pair in found if pair[0] is not Bucket.LOST)
-        return cls(goal=goal, bounds=bounds, untried=untried, present=present)
-
-    def of(self, *buckets: Bucket) -> list[Instance]:
-        """List the instances of these buckets, bucket by bucket, the oldest first."""
-        return [i for wanted in buckets for bucket, i in self.present if bucket is wanted]
-
-    @property
-    def serving(self) -> int:
-        return len(self.of(Bucket.STALE, Bucket.SERVING))
-
-    @property
-    def arrived(self) -> bool:
-        return len(self.of(Bucket.SERVING)) == len(self.present) == self.bounds.size
-
-    @property
-    def proven(self) -> bool:
-        """One instance of the goal serves now, or none is wanted."""
-        return self.bounds.size == 0 or bool(self.of(Bucket.SERVING))
-
-    @property
-    def missing(self) -> int:
-        """How many instances of the goal should exist and do not.
-
-        An ill one is missing already once the goal serves, or where it served before it fell
-        ill (a host that restarted): it is replaced. A canary is replaced by nobody.
-        """
-        canary = self.untried and not self.proven
-        current = [i for _, i in self.present if self.goal.is_run_by(i)]
-        if canary:
-            return min(self.bounds.size, 1) - len(current)
-        stands = [i for i in current if not i.dying and not self.replaces(i)]
-        return self.bounds.size - len(stands)
-
-    def replaces(self, instance: Instance) -> bool:
-        return is_ill(instance) and (self.proven or instance.accepted)
-
-    @property
-    def numbers(self) -> str:
-        b = self.bounds
-        return (
-            f"{self.serving} serving, floor {b.floor}; "
-            f"{_instances(len(self.present))}, ceiling {b.ceiling}"
-        )
-
-
-def _verdict(fleet: _Fleet) -> Plan | None:
+def _verdict(fleet: Counts) -> Plan | None:
     """Say what is settled before any step is thought of."""
     if fleet.arrived:
         size = fleet.bounds.size
@@ -181,10 +82,26 @@ def _verdict(fleet: _Fleet) -> Plan | None:
     unknown = fleet.of(Bucket.UNKNOWN)
     if unknown and len(unknown) + len(fleet.of(Bucket.DYING)) == len(fleet.present):
         return Doubtful(f"none of {len(unknown)} instances is seen: {unknown[0].because}")
-    return None if fleet.proven else _failure(fleet)
+    return _broken(fleet) or (None if fleet.proven else _failure(fleet))
 
 
-def _failure(fleet: _Fleet) -> Failed | None:
+def _broken(fleet: Counts) -> Failed | None:
+    """Open the circuit where too many of the goal failed, though some of it may serve."""
+    if fleet.pace.max_failed is None:
+        return None
+    bad = [i for i in fleet.current if is_ill(i) and not (i.dying or i.accepted)]
+    failed = fleet.pace.failed + len(bad)
+    if failed < max(fleet.pace.max_failed, 1):
+        return None
+    last = f" ({bad[-1].token}: {bad[-1].because})" if bad else ""
+    return Failed(
+        f"{failed} of the instances that were launched of {fleet.goal} failed{last}, and "
+        f"max_failed is {fleet.pace.max_failed}; still serving: {fleet.serving}",
+        tuple(i.token for i in bad),
+    )
+
+
+def _failure(fleet: Counts) -> Failed | None:
     """See whether the goal failed. One failed canary is enough; a known image that is launched
     several times fails when none of them can still become healthy."""
     current = [(b, i) for b, i in fleet.present if fleet.goal.is_run_by(i) and not i.dying]
@@ -200,8 +117,8 @@ def _failure(fleet: _Fleet) -> Failed | None:
     )
 
 
-def _wave(fleet: _Fleet) -> Wave | None:
-    endings = tuple(_endings(fleet))
+def _wave(fleet: Counts) -> Wave | None:
+    endings = tuple(endings_of(fleet))
     gone = {step.token for step in endings}
     launches = tuple(_launches(fleet))
     registrations = tuple(_registrations(fleet, gone))
@@ -209,7 +126,7 @@ def _wave(fleet: _Fleet) -> Wave | None:
     return Wave(steps, fleet.numbers) if steps else None
 
 
-def _idle(fleet: _Fleet) -> Plan:
+def _idle(fleet: Counts) -> Plan:
     """Say why nothing is done though the fleet has not arrived."""
     pending, dying = len(fleet.of(Bucket.PENDING)), len(fleet.of(Bucket.DYING))
     if pending or dying:
@@ -220,75 +137,48 @@ def _idle(fleet: _Fleet) -> Plan:
             f"{len(unknown)} of {len(fleet.present)} instances are not seen "
             f"({unknown[0].token}: {unknown[0].because}); {fleet.numbers}"
         )
+    if fleet.partial and fleet.missing <= 0 and not fleet.of(Bucket.ILL):
+        ready = len(fleet.of(Bucket.UNLISTED))
+        waits = f", {ready} ready for the switch" if ready else ""
+        return Reached(
+            f"{fleet.good} of {fleet.bounds.size} run {fleet.goal} and serve{waits}, "
+            f"{fleet.limit} wanted for now; {fleet.numbers}",
+            fleet.good,
+        )
     return Stuck(f"no step is within the limits: {fleet.numbers}")
 
 
-def _registrations(fleet: _Fleet, gone: Collection[str]) -> Iterator[Register]:
-    """Put back into service what passed its gate: the driver died before it could register it,
-    or a balancer forgot it. A stale one only where its traffic is missed."""
+def _registrations(fleet: Counts, gone: Collection[str]) -> Iterator[Register]:
+    """Put into service what passed its gate: the driver died before it could register it, a
+    balancer forgot it, or the switch has come. A stale one only where its traffic is missed."""
     listed = fleet.serving
-    places = fleet.bounds.size - len(fleet.of(Bucket.SERVING))
-    for instance in fleet.of(Bucket.UNLISTED)[: max(places, 0)]:
-        yield Register(instance.token, f"passed its gate, gets no traffic: {fleet.numbers}")
-        listed += 1
-    least = fleet.bounds.floor if fleet.proven else fleet.bounds.size
+    if _may_register(fleet):
+        places = fleet.bounds.size - fleet.good
+        why = "the switch, all are ready" if fleet.pace.switch else "passed its gate"
+        for instance in fleet.of(Bucket.UNLISTED)[: max(places, 0)]:
+            yield Register(instance.token, f"{why}, gets no traffic: {fleet.numbers}")
+            listed += 1
     for instance in fleet.of(Bucket.IDLE):
-        if listed < least and instance.token not in gone:
+        if listed < fleet.least and instance.token not in gone:
             yield Register(instance.token, f"stale, but missed in service: {fleet.numbers}")
             listed += 1
 
 
-def _launches(fleet: _Fleet) -> Iterator[Launch]:
+def _may_register(fleet: Counts) -> bool:
+    """Before a switch nothing gets traffic until all of it is ready; one that was interrupted is
+    finished."""
+    if not fleet.pace.switch or fleet.good:
+        return True
+    ready = [i for i in fleet.current if i.ready and not (is_ill(i) or i.dying)]
+    return len(ready) >= fleet.bounds.size
+
+
+def _launches(fleet: Counts) -> Iterator[Launch]:
     ceiling, present = fleet.bounds.ceiling, len(fleet.present)
     for n in range(present, min(present + fleet.missing, ceiling)):
-        numbers = f"{_instances(n)}, ceiling {ceiling}"
-        if fleet.untried and not fleet.proven:
+        numbers = f"{count_of_instances(n)}, ceiling {ceiling}"
+        if fleet.canary:
             numbers = f"untried in this fleet: one canary first; {numbers}"
+        elif fleet.partial:
+            numbers = f"{fleet.limit} of {fleet.bounds.size} wanted for now; {numbers}"
         yield Launch(numbers)
-
-
-def _instances(count: int) -> str:
-    return f"{count} {'instance' if count == 1 else 'instances'}"
-
-
-def _endings(fleet: _Fleet) -> Iterator[Terminate]:
-    """End what is worth ending, worst first, as long as enough others serve."""
-    serving, floor = fleet.serving, fleet.bounds.floor
-    room = len(fleet.present) if fleet.proven else _too_many_for_one_more(fleet)
-    leaving = fleet.of(Bucket.LEAVING)
-    worth = [(i, "its drain had begun") for i in leaving]
-    for instance, why in (*worth, *_worth_ending(fleet)):
-        if instance not in leaving:
-            if room <= 0 or (instance.is_serving and serving <= floor):
-                continue
-            room -= 1
-        yield Terminate(instance.token, f"{why}: {serving} serving, floor {floor}")
-        serving -= instance.is_serving
-
-
-def _too_many_for_one_more(fleet: _Fleet) -> int:
-    """Count what a full fleet must give up so that one instance of the goal fits under the
-    ceiling. 3 of 3 with surge 0: 1. 3 of 4: 0. What is already going gives its room first."""
-    if fleet.missing <= 0:
-        return 0
-    stays = len(fleet.present) - len(fleet.of(Bucket.DYING, Bucket.LEAVING))
-    return max(stays + 1 - fleet.bounds.ceiling, 0)
-
-
-def _worth_ending(fleet: _Fleet) -> Iterable[tuple[Instance, str]]:
-    """List what may go, worst first: what is ill or out of service costs nobody anything.
-
-    Of the stale the oldest goes first, as it has run longest on what is to be replaced. Of the
-    surplus the youngest goes first: the others have proven themselves for longer.
-    """
-    size, serving = fleet.bounds.size, fleet.of(Bucket.SERVING)
-    stale = "stale" if fleet.proven else "makes room for the first of the goal"
-    yield from ((i, f"ill ({i.because})") for i in fleet.of(Bucket.ILL_STALE))
-    if not fleet.proven or fleet.serving >= fleet.bounds.floor:
-        yield from ((i, f"{stale}, out of service") for i in fleet.of(Bucket.IDLE))
-    places = max(size - len(serving), 0)
-    unlisted = fleet.of(Bucket.UNLISTED)[places:] if fleet.proven else []
-    yield from ((i, f"surplus, {size} wanted") for i in unlisted)
-    yield from ((i, f"ill ({i.because})") for i in fleet.of(Bucket.ILL) if fleet.replaces(i))
-    yield from ((i, stale) for i in fleet.of(Bucket.STALE))
-    yield from ((i, f"surplus, {size} wanted") for i in reversed(serving[size:]))

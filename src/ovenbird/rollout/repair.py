@@ -1,0 +1,35 @@
+"""Show a fleet to the planner as if it had arrived, so that it only repairs.
+
+A rollout that was cancelled leaves a mixed fleet on purpose. What is good in it stays, whatever
+its version; what is lost, ill or missing is replaced with the settled goal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import replace
+
+from ovenbird.rollout.bucket import is_ill
+from ovenbird.values.instance import Goal, Health, Instance
+
+
+def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ...]:
+    """Return the fleet in which every instance that is good enough runs ``goal``.
+
+    Good enough is what was accepted and is neither ill nor lost. What is kept for a switch back is
+    left out: it counts for nothing, and a repair neither uses nor ends it. Keep saying ``kept``
+    of an expired one until it has been ended, else a repair may put it back into service.
+
+    ``next_wave(goal, bounds, as_settled(goal, observed), untried=False)`` then launches only
+    ``goal``, takes back drains that nobody finished, ends what is ill or surplus, and replaces
+    nothing because of its version.
+    """
+    return tuple(
+        replace(i, version=goal.version, launch_hash=goal.launch_hash) if _is_good(i) else i
+        for i in observed
+        if not i.kept
+    )
+
+
+def _is_good(instance: Instance) -> bool:
+    return instance.accepted and not is_ill(instance) and instance.health is not Health.LOST
