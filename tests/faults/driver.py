@@ -53,6 +53,10 @@ class Job:
         return self.said.with_suffix(".points")
 
 
+class Hung(AssertionError):
+    """A driver had not ended in time. Nothing may hang for ever."""
+
+
 def start(job: Job) -> ForkServerProcess:
     """Start a driver and return while it runs."""
     process = WARM.Process(target=drive, args=(job,))
@@ -63,14 +67,14 @@ def start(job: Job) -> ForkServerProcess:
 def run(job: Job, *, seconds: float = 120.0) -> int:
     """Run a driver to its end and return its exit code, -9 for a killed one.
 
-    One that has not ended after ``seconds`` fails the test: nothing may hang for ever.
+    Raises `Hung` for one that has not ended after ``seconds``; it is killed.
     """
     process = start(job)
     process.join(seconds)
     if process.exitcode is None:
         process.kill()
         process.join()
-        raise AssertionError(f"{job} had not ended after {seconds:g} s:\n{job.said.read_text()}")
+        raise Hung(f"{job} had not ended after {seconds:g} s:\n{job.said.read_text()}")
     return process.exitcode
 
 

@@ -35,6 +35,10 @@ class Scene(Protocol):
         """The fewest that served at any moment of this try."""
         ...
 
+    def failed(self) -> int:
+        """How many requests have failed since the scene was set."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kill:
@@ -44,6 +48,7 @@ class Kill:
     killed: bool
     code: int
     lowest: int
+    failed: int
     complaints: tuple[str, ...]
     seconds: float
     said: str
@@ -71,16 +76,18 @@ def all_points(scene: Scene) -> list[str]:
 def kill_at(scene: Scene, point: str) -> Kill:
     """Kill a driver at ``point``, and finish with one more."""
     scene.begin()
-    began = time.monotonic()
+    began, failed = time.monotonic(), scene.failed()
     first, second = scene.job(stop_at=point), scene.job()
     killed = run(first)
     code = run(second) if killed == KILLED else killed
+    wrong = tuple(scene.complaints())
     return Kill(
         point=point,
         killed=killed == KILLED,
         code=code,
         lowest=scene.lowest(),
-        complaints=tuple(scene.complaints()),
+        failed=scene.failed() - failed,
+        complaints=wrong,
         seconds=time.monotonic() - began,
         said=first.said.read_text() + "--- killed\n" + _text(second),
     )
@@ -108,7 +115,7 @@ def kill_everywhere(
 
 
 def table(name: str, kills: Sequence[Kill]) -> Iterator[list[str]]:
-    """One row for each kind of point: how many, killed, as wanted, lowest serving."""
+    """One row for each kind of point: how many, killed, as wanted, lowest serving, failed."""
     kinds = dict.fromkeys(kind_of(kill.point) for kill in kills)
     for kind in kinds:
         mine = [kill for kill in kills if kind_of(kill.point) == kind]
@@ -119,7 +126,8 @@ def table(name: str, kills: Sequence[Kill]) -> Iterator[list[str]]:
             str(sum(kill.killed for kill in mine)),
             str(sum(kill.is_well for kill in mine)),
             str(min(kill.lowest for kill in mine)),
+            str(sum(kill.failed for kill in mine)),
         ]
 
 
-HEAD = ["where", "point", "points", "killed", "as wanted", "lowest serving"]
+HEAD = ["where", "point", "points", "killed", "as wanted", "lowest serving", "failed requests"]

@@ -23,6 +23,7 @@ from ovenbird.state.database import Database, sqlite_url
 from ovenbird.state.site import Site, open_site
 from ovenbird.values.fleet import BalancerSpec, Fleet, FleetKey, HealthCheck
 from ovenbird.values.image import Artifact, Contract, ImageRef, ImageState, Provenance
+from ovenbird.values.procedure import Procedure
 from ovenbird.values.recipe import Recipe
 
 SIZE = 4
@@ -33,8 +34,9 @@ QUICK = HealthCheck(
     timeout=1.0,
     passes=1,
     min_healthy_time=0.05,
-    healthy_deadline=10.0,
-    progress_deadline=30.0,
+    healthy_deadline=5.0,
+    progress_deadline=10.0,
+    lost_after=1.0,
 )
 
 
@@ -56,6 +58,7 @@ class MemoryHouse:
     url: str = ""
     health: HealthCheck = QUICK
     size: int = SIZE
+    procedure: Procedure = Procedure()
 
     def site(self) -> Site:
         self.folder.mkdir(mode=0o700, exist_ok=True)
@@ -73,6 +76,7 @@ class MemoryHouse:
             size=self.size,
             provider="memory",
             health=self.health,
+            procedure=self.procedure,
             balancers=(BalancerSpec(kind="memory", drain_timeout=1.0),),
         )
 

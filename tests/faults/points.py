@@ -173,11 +173,12 @@ def watch(database: Database, points: Points) -> None:
 
 
 def _writer() -> str:
-    """Name the function of ours that opened the transaction: ``journal.finished``."""
+    """Name the public function of ours that opened the transaction: ``journal.finished``."""
     frame = sys._getframe(1)
     while frame.f_back is not None:
         frame = frame.f_back
-        module = str(frame.f_globals.get("__name__", ""))
-        if module.startswith("ovenbird.") and not module.startswith("ovenbird.state.database"):
-            return f"{module.rpartition('.')[2]}.{frame.f_code.co_name}"
+        module, name = str(frame.f_globals.get("__name__", "")), frame.f_code.co_name
+        ours = module.startswith("ovenbird.") and not module.startswith("ovenbird.state.")
+        if ours and not name.startswith("_"):
+            return f"{module.rpartition('.')[2]}.{name}"
     return "nobody"

@@ -26,6 +26,9 @@ from ovenbird.state.database import Database
 from ovenbird.state.site import Site
 from ovenbird.state.tables import instances, metadata, steps
 from ovenbird.values.instance import EntryState
+from ovenbird.values.procedure import Procedure
+
+ROLLING = Procedure()
 
 Rows = dict[str, list[dict[str, Any]]]
 
@@ -68,14 +71,21 @@ class MemoryScene:
         """The fewest that served at any moment since the start."""
         return self.provider.lowest_serving_since(self._mark, self.house.key(self.site))
 
+    def failed(self) -> int:
+        """Nobody asks an imagined fleet for anything."""
+        return 0
+
     def most(self) -> int:
         return self.provider.most_present(self._mark, self.house.key(self.site))
 
     def complaints(self, *, goal: str = "") -> list[str]:
         """Say what is not as it must be when a rollout has ended well."""
+        return [*self.lost_capacity(), *self.crowded(), *self.left_wrong(goal or self.goal)]
+
+    def left_wrong(self, goal: str) -> list[str]:
+        """Say what is not as it must be now, whatever it was meanwhile."""
         return [
-            *self.lost_capacity(),
-            *self._not_as_wanted(goal or self.goal),
+            *self._not_as_wanted(goal),
             *self.without_an_owner(),
             *self.left_in_the_air(),
             *programs_left(),
@@ -84,6 +94,10 @@ class MemoryScene:
     def lost_capacity(self) -> list[str]:
         lowest = self.lowest()
         return [f"{lowest} served, floor {self.floor}"] if lowest < self.floor else []
+
+    def crowded(self) -> list[str]:
+        most, ceiling = self.most(), self.house.size + 1
+        return [f"{most} were there, ceiling {ceiling}"] if most > ceiling else []
 
     def without_an_owner(self) -> list[str]:
         """Compare the engine with the journal and the balancer, by token."""
@@ -114,7 +128,6 @@ class MemoryScene:
         return [
             *([] if versions == wanted else [f"it runs {', '.join(versions)}"]),
             *([] if served == self.house.size else [f"{served} are in service"]),
-            *([] if self.most() <= self.house.size + 1 else [f"{self.most()} were there"]),
         ]
 
     @property
@@ -123,9 +136,11 @@ class MemoryScene:
 
 
 @contextmanager
-def memory_scene(folder: Path, *, url: str = "", size: int = 4) -> Iterator[MemoryScene]:
+def memory_scene(
+    folder: Path, *, url: str = "", size: int = 4, procedure: Procedure = ROLLING
+) -> Iterator[MemoryScene]:
     """Make a fleet of ``web/1`` that serves, in a world that outlives every driver."""
-    house = MemoryHouse(folder=folder, url=url, size=size)
+    house = MemoryHouse(folder=folder, url=url, size=size, procedure=procedure)
     with MemoryServer(folder):
         site = house.site()
         add_images(site, 2)

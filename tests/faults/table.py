@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.faults.driver import Job, run
+from tests.faults.driver import Hung, Job, run
 from tests.faults.harness import all_points
 from tests.faults.scene import MemoryScene, memory_scene
 
@@ -31,6 +31,9 @@ BOUND = 45.0
 
 COMMANDS = (Verb.LAUNCH, Verb.REGISTER, Verb.DRAIN, Verb.DEREGISTER, Verb.TERMINATE)
 QUESTIONS = (Verb.INSTANCES, Verb.ENTRIES)
+HUNG = -1
+UNFINISHED = "write journal.intend_launch launch"
+
 SIMPLE = (Kind.FAIL, Kind.FAIL_AFTER, Kind.HANG, Kind.LATE, Kind.TWICE)
 WRITES = (Kind.FAIL, Kind.FAIL_AFTER, Kind.HANG, Kind.LIE)
 TOLD = {
@@ -50,17 +53,26 @@ class Row:
     code: int
     after: int
     lowest: int
+    most: int
     complaints: tuple[str, ...]
     seconds: float
     said: str
 
     @property
     def is_well(self) -> bool:
-        """Say whether it lost no capacity, and the same command finished afterwards."""
-        return self.after == 0 and not self.complaints
+        """Say whether it lost no capacity, and the same command finished afterwards.
+
+        One thing nobody can finish: a database that forgot what it said it wrote before a launch
+        leaves an instance without a record, and such a one is not ours to end.
+        """
+        forgot = (self.step, self.fault) == (UNFINISHED, TOLD[Lie.DONE])
+        if forgot and HUNG not in (self.code, self.after):
+            return (self.after, self.lowest) == (3, SIZE)
+        return self.code != HUNG and self.after == 0 and not self.complaints
 
     def __str__(self) -> str:
-        return f"{self.fault} at {self.step}: {'; '.join(self.complaints) or 'as wanted'}"
+        how = "; ".join(self.complaints) or "as wanted"
+        return f"{self.fault} at {self.step}: {self.code}, then {self.after}: {how}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -119,19 +131,27 @@ def row_of(scene: MemoryScene, each: Try) -> Row:
     began = time.monotonic()
     first = scene.job(mishaps=(each.mishap,), longest_call=LONGEST_CALL)
     second = scene.job(longest_call=LONGEST_CALL)
-    code = run(first, seconds=BOUND)
+    code = _run(first)
+    after = _run(second)
     lost = scene.lost_capacity()
-    after = run(second, seconds=BOUND)
     return Row(
         step=each.step,
         fault=each.fault,
         code=code,
         after=after,
         lowest=scene.lowest(),
-        complaints=(*lost, *scene.complaints()),
+        most=scene.most(),
+        complaints=(*lost, *scene.left_wrong(scene.goal)),
         seconds=time.monotonic() - began,
         said=_said(first) + "--- again\n" + _said(second),
     )
+
+
+def _run(job: Job) -> int:
+    try:
+        return run(job, seconds=BOUND)
+    except Hung:
+        return HUNG
 
 
 def _said(job: Job) -> str:
@@ -144,7 +164,8 @@ def page(rows: Sequence[Row]) -> str:
         HEAD,
         *(
             f"| {row.step} | {row.fault} | {MEANS.get(row.code, row.code)} "
-            f"| {'yes' if row.after == 0 else f'no: exit code {row.after}'} | {row.lowest} |"
+            f"| {'yes' if row.after == 0 else f'no: exit code {row.after}'} "
+            f"| {row.lowest} | {row.most} |"
             for row in rows
         ),
     ]
@@ -156,6 +177,7 @@ MEANS = {
     1: "1, failed",
     3: "3, blocked",
     4: "4, inconclusive",
+    HUNG: "it hung",
 }
 
 HEAD = f"""\
@@ -163,18 +185,22 @@ HEAD = f"""\
 
 Each row was tried: a rollout of {SIZE} instances, surge 1, unavailable 0, on the memory provider,
 whose driver met one fault; then the same command once more in a world that is well. The last
-column is the fewest that served at any moment of both, where the floor is {SIZE}. No driver hung:
-a call that does not return is left alone after `LONGEST_CALL` (300 s; {LONGEST_CALL:g} s here).
+columns are the fewest that served at any moment of both, where the floor is {SIZE}, and the most
+that there were: more than {SIZE + 1} only where an engine hides one that runs. No driver hung: a
+call that does not return is left alone after `LONGEST_CALL` (300 s; {LONGEST_CALL:g} s here).
 
 The faults are those of `FaultyProvider`, `FaultyBalancer` and `FaultyDatabase`, with which your own
 provider can be tried too: *fail* raises and did nothing, *fail after* did it and raises, *hang*
 never returns, *late* does it later, *twice* does it two times, *lie* is said in the row. A command
 goes wrong at its second call and a question at its third, once; a write where it is first made.
-A write that is late, or made twice, is as it ever is. This page is made by
+A write that is late, or made twice, is as it ever is. One row is never finished by itself: a
+database that forgot an intent leaves an instance without a record, which a person has to end.
+
+This page is made by
 `python -m tests.faults.table --write`, and a test compares it.
 
-| step | fault | exit code | the same command finished it | lowest serving |
-|---|---|---|---|---|"""
+| step | fault | exit code | the same command finished it | lowest serving | most there |
+|---|---|---|---|---|---|"""
 
 
 def main() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing import get_context
@@ -17,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, TypeVar
 
+from ovenbird.mishap import wait
 from ovenbird.provider.memory_world import LocalMemory, World
 from ovenbird.values.errors import EngineUnreachable, OvenbirdError
 
@@ -56,6 +58,17 @@ def _the_holder() -> Holder:
     return _holders[0]
 
 
+def _end_with(maker: int) -> None:
+    """End this server soon after the process that made it, which may not be able to say so."""
+
+    def watch() -> None:
+        while os.getppid() == maker:
+            wait(1.0)
+        os._exit(0)
+
+    threading.Thread(target=watch, name="maker", daemon=True).start()
+
+
 class _Door(BaseManager):
     """The server on one side, the way to it on the other."""
 
@@ -66,7 +79,8 @@ _Door.register("holder", callable=_the_holder, exposed=("do",))
 class MemoryServer:
     """``with MemoryServer(folder):`` a world for every `MemoryProvider` with that folder.
 
-    It serves until it is closed, whoever of its callers is dead by then.
+    It serves until it is closed, whoever of its callers is dead by then, or until the process
+    that made it is gone.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -75,7 +89,7 @@ class MemoryServer:
         with open(os.open(folder / KEY, os.O_WRONLY | os.O_CREAT, 0o600), "wb") as file:
             file.write(key)
         self._server = _Door(str(folder / SOCKET), authkey=key, ctx=get_context("spawn"))
-        self._server.start()
+        self._server.start(initializer=_end_with, initargs=(os.getpid(),))
 
     def __enter__(self) -> MemoryServer:
         return self
