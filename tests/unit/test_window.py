@@ -153,17 +153,17 @@ WINDOWS = st.builds(
     st.sampled_from([1, 20, 60, 95, 240, 1500]),
     st.sampled_from(ZONES),
 )
-NOWS = st.one_of(
-    *(
-        st.integers(-1500, 1500).map(lambda n, day=day: day + n * MINUTE)
-        for day in (
-            datetime(2026, 3, 29, 1, tzinfo=UTC),
-            datetime(2026, 10, 25, 1, tzinfo=UTC),
-            datetime(2026, 11, 1, 6, tzinfo=UTC),
-            datetime(2026, 4, 4, 15, tzinfo=UTC),
-            datetime(2026, 7, 1, tzinfo=UTC),
-        )
-    )
+CHANGES = (
+    datetime(2026, 3, 29, 1, tzinfo=UTC),  # Berlin goes forward
+    datetime(2026, 10, 25, 1, tzinfo=UTC),  # and back
+    datetime(2026, 11, 1, 6, tzinfo=UTC),  # New York goes back
+    datetime(2026, 4, 4, 15, tzinfo=UTC),  # Lord Howe goes back half an hour
+    datetime(2026, 7, 1, tzinfo=UTC),  # nobody does
+)
+NOWS = st.builds(
+    lambda change, minutes: change + minutes * MINUTE,
+    st.sampled_from(CHANGES),
+    st.integers(-1500, 1500),
 )
 SCAN = timedelta(days=2)
 
