@@ -57,8 +57,9 @@ def prometheus(folder: Path) -> Iterator[Prometheus]:
     program = shutil.which("prometheus", path=f"{os.environ['PATH']}:/usr/sbin:/usr/local/bin")
     if program is None:
         pytest.fail("There is no prometheus: apt-get install prometheus, or ./bootstrap test")
-    served = Prometheus(url=f"http://127.0.0.1:{_free_port()}", pid=0)
+    served = Prometheus(url="", pid=0)
     with _exporter(served) as port:
+        served.url = f"http://127.0.0.1:{_free_port()}"  # now, so that it is not the exporter's
         (folder / "prometheus.yml").write_text(SCRAPE.format(port=port))
         log = folder / "prometheus.log"
         with log.open("wb") as output:
