@@ -51,6 +51,8 @@ def an_instance(
     dying: bool = False,
     launch_hash: str = "none",
     because: str = "",
+    in_service: bool | None = None,
+    kept: bool = False,
 ) -> Instance:
     """Make instance number ``n``, launched ``n`` minutes into the fleet's life.
 
@@ -73,6 +75,8 @@ def an_instance(
         leaving=leaving or dying,
         ready=serves if ready is None else ready,
         dying=dying,
+        in_service=serves if in_service is None else in_service,
+        kept=kept,
     )
     _refuse_the_impossible(instance)
     return instance
@@ -88,6 +92,8 @@ def _refuse_the_impossible(i: Instance) -> None:
         "is ready and was never accepted": i.ready and not i.accepted,
         "is ready, but not healthy": i.ready
         and i.health not in (Health.SERVING, Health.PENDING, Health.FAILED),
+        "is in service and is not registered everywhere": i.in_service
+        and not (i.registered and i.accepted),
         "dies and is more than pending": i.dying and (i.health is not Health.PENDING or i.ready),
     }
     for what, so in impossible.items():
@@ -106,6 +112,17 @@ def ready_unlisted(n: int, version: str = "web/1", *, leaving: bool = False) -> 
     return an_instance(n, version, Health.PENDING, accepted=True, ready=True, leaving=leaving)
 
 
+def overloaded(n: int, version: str = "web/1") -> Instance:
+    """Its probe fails, and the balancers have it in service all the same."""
+    return an_instance(n, version, Health.FAILED, accepted=True, registered=True, in_service=True)
+
+
+def kept(n: int, version: str = "web/1", *, health: Health = Health.PENDING) -> Instance:
+    """The previous one of a blue-green rollout: out of service, and held for a switch back."""
+    good = health is Health.PENDING
+    return an_instance(n, version, health, accepted=True, ready=good, kept=True)
+
+
 def with_health(instance: Instance, health: Health) -> Instance:
     """The same instance some time later, serving or ill, by its own means."""
     good = health is Health.SERVING
@@ -117,6 +134,7 @@ def with_health(instance: Instance, health: Health) -> Instance:
         ready=good,
         leaving=False if good else instance.leaving,
         dying=False,
+        in_service=good,
         because=f"{health} by decree",
     )
 

@@ -64,13 +64,19 @@ def next_wave(
 def clear_failed(goal: Goal, observed: Collection[Instance]) -> tuple[Terminate, ...]:
     """End the failed instances of the goal, so that a retry starts as if they had never been.
 
-    They do not serve, so this costs the floor nothing; one that the balancers have in service
-    all the same is left to the waves, which see that it is not missed.
+    They do not serve, so this costs the floor nothing. Where the balancers have several of them
+    in service all the same, those are left to the waves, which see that they are not missed; a
+    canary is alone, and goes.
     """
+    failed = [
+        i
+        for i in sorted(observed, key=age)
+        if goal.is_run_by(i) and i.health is Health.FAILED and not i.dying
+    ]
     return tuple(
         Terminate(i.token, f"ended for another try: it failed, {i.because}")
-        for i in sorted(observed, key=age)
-        if goal.is_run_by(i) and i.health is Health.FAILED and not (i.dying or i.in_service)
+        for i in failed
+        if not i.in_service or len(failed) == 1
     )
 
 
