@@ -1,13 +1,18 @@
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.engine import PrivateEngine
+from tests.project import until
 
 from ovenbird import process
-from ovenbird.provider import podman_engine
+from ovenbird.provider import Provider, podman_engine
 from ovenbird.provider.contract import Opened, ProviderContract
 from ovenbird.provider.memory import MemoryProvider
 from ovenbird.provider.podman import PodmanProvider
@@ -44,6 +49,18 @@ class TestMemoryInAFile(ProviderContract):
         return end
 
     @pytest.fixture
+    def full(self, opened: Opened, site: str) -> Callable[[], AbstractContextManager[None]]:
+        @contextmanager
+        def without_room() -> Iterator[None]:
+            provider = opened(site)
+            assert isinstance(provider, MemoryProvider)
+            provider.make_room(1)
+            yield
+            provider.make_room(None)
+
+        return without_room
+
+    @pytest.fixture
     def shown(self, opened: Opened, site: str) -> Callable[[str], str]:
         def show(token: str) -> str:
             provider = opened(site)
@@ -77,9 +94,27 @@ class TestPodman(ProviderContract):
     @pytest.fixture
     def end_by_itself(self, podman_folder: Path) -> Callable[[str], None]:
         def end(token: str) -> None:
-            _podman(podman_folder, "kill", "--signal=KILL", token)
+            pid = _podman(podman_folder, "inspect", "--format={{.State.Pid}}", token)
+            os.kill(int(pid), signal.SIGKILL)
+            count = "--format={{.RestartCount}}"
+            until(lambda: int(_podman(podman_folder, "inspect", count, token)) > 0)
 
         return end
+
+    @pytest.fixture
+    def full(
+        self, podman_folder: Path, provider: Provider, tmp_path: Path
+    ) -> Callable[[], AbstractContextManager[None]]:
+        """Let podman use a network that has no address for anybody."""
+
+        @contextmanager
+        def without_addresses() -> Iterator[None]:
+            settings = PrivateEngine(tmp_path / "full").write_settings(addresses=0)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setitem(vars(provider), "_env", {"CONTAINERS_CONF": str(settings)})
+                yield
+
+        return without_addresses
 
     @pytest.fixture
     def shown(self, podman_folder: Path) -> Callable[[str], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -11,11 +13,12 @@ from uuid import uuid4
 
 import pytest
 from tests.contract.conftest import podman_folder, small_artifact  # noqa: F401
+from tests.project import until
 
 from ovenbird import process
 from ovenbird.provider import podman_engine
 from ovenbird.provider.podman import PodmanProvider
-from ovenbird.values.errors import Blocked, OvenbirdError
+from ovenbird.values.errors import Blocked, EngineUnreachable, OvenbirdError
 from ovenbird.values.fleet import FleetKey, LaunchData, Order, Resources
 from ovenbird.values.image import Artifact, Contract, StopPolicy
 from ovenbird.values.instance import EngineState
@@ -108,6 +111,58 @@ def test_an_instance_is_asked_to_stop_with_its_images_signal(bench: Bench) -> No
 
     assert "asked to stop" in said
     assert EngineState.DYING in seen
+
+
+def test_an_instance_that_ended_is_not_hidden_by_its_restart(bench: Bench) -> None:
+    order = bench.order()
+    bench.provider.launch(order)
+
+    pid = bench.podman("inspect", "--format={{.State.Pid}}", order.token)
+    os.kill(int(pid), signal.SIGKILL)
+    until(lambda: bench.podman("inspect", "--format={{.RestartCount}}", order.token) == "1\n")
+    (seen,) = bench.provider.instances(bench.key)
+
+    assert (seen.state, seen.restarts) == (EngineState.EXITED, 1)
+    assert bench.provider.launch(order).id == seen.id
+    bench.provider.terminate(order.token, stop=StopPolicy(timeout=1))
+    assert bench.provider.instances(bench.key) == ()
+
+
+def test_one_that_ends_again_and_again_is_ended_for_good(bench: Bench) -> None:
+    order = bench.order()
+    bench.provider.launch(order)
+    for _ in range(3):
+        pid = int(bench.podman("inspect", "--format={{.State.Pid}}", order.token))
+        if pid:
+            os.kill(pid, signal.SIGKILL)
+
+    bench.provider.terminate(order.token, stop=StopPolicy(timeout=1))
+    time.sleep(0.5)
+
+    assert bench.provider.instances(bench.key) == ()
+
+
+def test_somebodys_stop_and_start_is_no_end_of_its_own(bench: Bench) -> None:
+    order = bench.order()
+    bench.provider.launch(order)
+    bench.console(order.token, until="ready")
+
+    bench.podman("restart", "--time=5", order.token)
+    (seen,) = bench.provider.instances(bench.key)
+
+    assert (seen.state, seen.restarts) == (EngineState.RUNNING, 0)
+
+
+def test_a_change_that_takes_too_long_is_left_to_end(bench: Bench) -> None:
+    hasty = PodmanProvider(folder=bench.folder, site=bench.site, longest_call=0.01)
+    order = bench.order()
+
+    with pytest.raises(EngineUnreachable, match="was left running"):
+        hasty.launch(order)
+
+    until(lambda: order.token in bench.podman("secret", "ls", "--format={{.Name}}"))
+    assert bench.provider.launch(order).state is EngineState.RUNNING
+    assert order.token not in bench.podman("secret", "ls", "--format={{.Name}}")
 
 
 def test_an_image_that_is_gone_leaves_no_container_and_says_what_to_do(bench: Bench) -> None:

@@ -9,8 +9,14 @@ import pytest
 
 from ovenbird.provider import podman_store
 from ovenbird.provider.podman_errors import translated
-from ovenbird.provider.podman_seen import parse
-from ovenbird.values.errors import Blocked, CommandFailed, EngineUnreachable, OvenbirdError
+from ovenbird.provider.podman_seen import counted, parse, suspects
+from ovenbird.values.errors import (
+    Blocked,
+    CommandFailed,
+    EngineUnreachable,
+    NoCapacity,
+    OvenbirdError,
+)
 from ovenbird.values.fleet import FleetKey
 from ovenbird.values.image import Artifact
 from ovenbird.values.instance import EngineState
@@ -36,6 +42,7 @@ def a_listing(
     labels: dict[str, str] | None = None,
     name: str = "dev-web-k3",
     status: str = "Up 2 minutes ago",
+    restarts: int | None = None,
 ) -> str:
     return json.dumps(
         [
@@ -51,6 +58,7 @@ def a_listing(
                 "ExitCode": 7,
                 "Ports": [{"host_ip": "127.0.0.1", "host_port": 34351, "protocol": "tcp"}],
                 "Image": "ignored",
+                **({} if restarts is None else {"Restarts": restarts}),
             }
         ]
     )
@@ -107,6 +115,34 @@ def test_what_ran_before_a_reboot_is_lost_and_not_failed(state: str) -> None:
     assert (seen.state, seen.exit_code) == (EngineState.LOST, None)
 
 
+def test_one_that_podman_restarted_after_it_had_ended_has_ended() -> None:
+    listing = a_listing(started=ENDED, ended=ENDED)
+
+    (counted_one,) = parse(listing, counted("57329dd9 2\n"))
+    (told,) = parse(a_listing(started=ENDED, ended=ENDED, restarts=1))
+
+    assert suspects(listing) == ["57329dd9"]
+    assert (counted_one.state, counted_one.restarts) == (EngineState.EXITED, 2)
+    assert (counted_one.exit_code, counted_one.since) == (None, datetime.fromtimestamp(ENDED, UTC))
+    assert (told.state, told.restarts) == (EngineState.EXITED, 1)
+
+
+def test_one_that_somebody_stopped_and_started_runs() -> None:
+    (seen,) = parse(a_listing(started=ENDED, ended=STARTED), counted("57329dd9 0\n"))
+
+    assert (seen.state, seen.restarts) == (EngineState.RUNNING, 0)
+
+
+def test_podman_is_asked_to_count_only_for_what_has_ended_before_and_runs() -> None:
+    told = a_listing(started=ENDED, ended=ENDED, restarts=0)
+
+    assert suspects(a_listing()) == []
+    assert suspects(a_listing(state="exited", ended=ENDED)) == []
+    assert suspects(told) == []
+    assert suspects("") == []
+    assert counted("") == {}
+
+
 def test_one_that_ended_tells_its_code_and_when() -> None:
     (seen,) = parse(a_listing(state="exited", ended=ENDED))
 
@@ -123,10 +159,13 @@ def test_a_container_made_by_hand_from_an_image_of_ours_is_no_instance() -> None
     ("output", "kind", "problem"),
     [
         ("Error: b4223a60: image not known", OvenbirdError, "does not hold the image"),
-        ("write /var/lib/x: no space left on device", Blocked, "the disk is full"),
-        ("rootlessport listen tcp: bind: address already in use", Blocked, "a port is taken"),
+        ("write /var/lib/x: no space left on device", NoCapacity, "the disk is full"),
+        ("rootlessport listen tcp: bind: address already in use", NoCapacity, "a port is taken"),
+        ("IPAM error: failed to find free IP in range: x", NoCapacity, "no address or lock left"),
+        ("allocation failed; exceeded num_locks (2048)", NoCapacity, "no address or lock left"),
+        ("fork/exec: resource temporarily unavailable", NoCapacity, "no memory or processes"),
         ('the container name "x" is already in use by 5732', Blocked, "has this name"),
-        ("Failed to create inotify object: Too many open files", Blocked, "inotify"),
+        ("Failed to create inotify object: Too many open files", NoCapacity, "inotify"),
         ("something nobody has seen before", CommandFailed, "failed with exit code 125"),
     ],
 )

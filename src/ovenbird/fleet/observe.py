@@ -213,9 +213,7 @@ def _health(view: _View) -> tuple[Health, str]:
         case EngineState.LOST:
             return _lost(view)
         case EngineState.EXITED:
-            code = view.seen.exit_code
-            how = "" if code is None else f" with exit code {code}"
-            return Health.FAILED, f"ended by itself{how}"
+            return Health.FAILED, f"ended by itself{_how(view.seen)}"
         case EngineState.DYING if view.stuck_in_its_end:
             since = view.seen.since or view.now
             return Health.FAILED, f"ending for {seconds(view.now - since)} and not gone"
@@ -227,6 +225,12 @@ def _health(view: _View) -> tuple[Health, str]:
             return Health.FAILED, f"condemned: {view.condemned}"
         case EngineState.RUNNING:
             return _passing(view) if view.passes else _not_passing(view)
+
+
+def _how(ended: Seen) -> str:
+    if ended.restarts:
+        return f", and its engine restarted it ({ended.restarts})"
+    return "" if ended.exit_code is None else f" with exit code {ended.exit_code}"
 
 
 def _lost(view: _View) -> tuple[Health, str]:

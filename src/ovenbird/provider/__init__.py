@@ -20,6 +20,15 @@ class Provider(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def place(self) -> str:
+        """Name the engine that holds the instances: a fleet is rolled where it can be seen.
+
+        The same for every object on one engine, and another one where another engine would
+        answer: another host or another store. Raises `EngineUnreachable`.
+        """
+        ...
+
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         """Report every instance labelled with this env and name, whatever its state or site.
 
@@ -29,7 +38,10 @@ class Provider(Protocol):
         ...
 
     def launch(self, order: Order) -> Seen:
-        """Start one instance and return at once, before it is healthy. Idempotent by token."""
+        """Start one instance and return at once, before it is healthy. Idempotent by token.
+
+        Raises `NoCapacity` where the engine has no room, and leaves nothing behind then.
+        """
         ...
 
     def terminate(self, token: str, *, stop: StopPolicy) -> None:

@@ -5,7 +5,7 @@ class TestMine(ProviderContract):
     def opened(self, tmp_path): return lambda site: MyProvider(folder=tmp_path, site=site)
     ...
 
-The tests ask only what the port can say; a subclass supplies the four things that a test needs
+The tests ask only what the port can say; a subclass supplies the five things that a test needs
 beside it. See docs/how-to/write-a-provider.md.
 """
 
@@ -13,12 +13,14 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 
 from ovenbird.provider import Provider
+from ovenbird.values.errors import NoCapacity
 from ovenbird.values.fleet import FleetKey, LaunchData, Order
 from ovenbird.values.image import Artifact, Contract, StopPolicy
 from ovenbird.values.instance import EngineState, Seen
@@ -31,7 +33,7 @@ AnOrder = Callable[[int], Order]
 
 
 class ProviderContract:
-    """Fixtures to override: ``opened``, ``artifact``, ``end_by_itself``, ``shown``.
+    """Fixtures to override: ``opened``, ``artifact``, ``end_by_itself``, ``shown``, ``full``.
 
     ``contract`` may be overridden where the artifact has no port or another stop signal.
     """
@@ -55,6 +57,11 @@ class ProviderContract:
     def shown(self) -> Callable[[str], str]:
         """Everything that the engine shows of an instance to whoever may list it."""
         raise NotImplementedError("a provider's contract needs the fixture: shown")
+
+    @pytest.fixture
+    def full(self) -> Callable[[], AbstractContextManager[None]]:
+        """Leave the engine no room for one more instance, for as long as the context is open."""
+        raise NotImplementedError("a provider's contract needs the fixture: full")
 
     @pytest.fixture
     def contract(self) -> Contract:
@@ -188,6 +195,29 @@ class ProviderContract:
         (seen,) = opened(key.site).instances(key)
 
         assert replace(seen, state=launched.state, since=launched.since) == launched
+
+    def test_its_place_is_told_and_is_the_same_for_whoever_asks(
+        self, opened: Opened, provider: Provider, site: str
+    ) -> None:
+        assert provider.place
+        assert opened(f"{site}-other").place == provider.place == opened(site).place
+
+    def test_without_room_nothing_is_launched_and_nothing_is_left(
+        self,
+        provider: Provider,
+        an_order: AnOrder,
+        key: FleetKey,
+        full: Callable[[], AbstractContextManager[None]],
+    ) -> None:
+        first, order = an_order(0), an_order(1)
+        provider.launch(first)
+
+        with full(), pytest.raises(NoCapacity) as refused:
+            provider.launch(order)
+
+        assert refused.value.exit_code == 3
+        assert tokens_of(provider, key) == [first.token]
+        assert provider.launch(order).token == order.token
 
     def test_fleets_and_environments_never_meet(
         self, provider: Provider, an_order: AnOrder, key: FleetKey

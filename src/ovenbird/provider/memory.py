@@ -48,6 +48,7 @@ class MemoryProvider:
         memory: Memory | None = None,
     ) -> None:
         self.site, self.linger = site, False
+        self.place = f"memory in {folder}" if folder else "memory"
         self.memory = memory or memory_of(folder)
         self._clock = clock or SystemClock()
         self._failures: list[tuple[str, Exception]] = []

@@ -1,15 +1,17 @@
 """Instances as containers with systemd inside, on this machine, through podman's command line.
 
-An instance's token is its container's name, so launching twice gives one. There is no restart
-policy: an instance that ends by itself must be seen as ended, not hidden by a restart, and after
-a reboot of the host podman says that it was started once and never saw it end: that is `LOST`,
-not failed, and it is replaced like the instance of any other host that went away.
+An instance's token is its container's name, so launching twice gives one. After a reboot of the
+host podman starts every instance again, with its port, its labels and its launch data: by the
+restart policy ``always``, the one that its own ``podman-restart.service`` looks for. Until then
+they are `LOST`. An instance that ends by itself is restarted by that policy too, but podman counts
+this and forgets the count in a reboot: with a count it has ended, whatever runs in its name.
 """
 
 from __future__ import annotations
 
 import json
 import re
+import socket
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +20,7 @@ from typing import ClassVar
 from ovenbird import process
 from ovenbird.provider import podman_engine, podman_store
 from ovenbird.provider.podman_errors import gone, name_taken, translated
-from ovenbird.provider.podman_seen import label, labels_of, parse
+from ovenbird.provider.podman_seen import counted, label, labels_of, parse, suspects
 from ovenbird.values.errors import Blocked, CommandFailed, EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
@@ -26,8 +28,11 @@ from ovenbird.values.instance import EngineState, Seen
 from ovenbird.values.launch import CONFIG_PATH, SECRETS_PATH, instance_config
 
 READ_TIMEOUT = 30.0
-"""Seconds until an engine that does not answer a question counts as unreachable. Commands that
-change something are never cut short: nobody would know what they did."""
+"""Seconds until an engine that does not answer a question counts as unreachable."""
+
+LONGEST_CALL = 300.0
+"""Seconds after which a command that changes something is left running, and is never cut short:
+nobody would know what it did."""
 
 CONSOLE_SIZE = "2mb"
 """What podman keeps of one console before it starts over."""
@@ -51,8 +56,13 @@ class PodmanProvider:
     name = "podman"
     cli: ClassVar[str] = "podman"
 
-    def __init__(self, *, folder: Path, site: str) -> None:
-        self._folder, self.site = folder, site
+    def __init__(self, *, folder: Path, site: str, longest_call: float = LONGEST_CALL) -> None:
+        self._folder, self.site, self._longest = folder, site, longest_call
+
+    @cached_property
+    def place(self) -> str:
+        """Name this host and podman's store: ``podman on web1:/var/lib/containers/storage``."""
+        return f"{self.name} on {socket.gethostname()}:{Path(self.locate()).parent}"
 
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         """Report them ordered by slot, then by age."""
@@ -62,8 +72,8 @@ class PodmanProvider:
     def launch(self, order: Order) -> Seen:
         """Start one instance. Nothing is left of one that podman could not start.
 
-        Raises `OvenbirdError` where the image is gone, and `Blocked` where nothing is wrong with
-        the image: no space, no free port, a name that somebody else's container has.
+        Raises `OvenbirdError` where the image is gone, `NoCapacity` where this host has no room
+        (space, a port, memory), and `Blocked` for a name that somebody else's container has.
         """
         known = self._mine(order.token)
         if known is None:
@@ -92,6 +102,7 @@ class PodmanProvider:
                 *("stop", "--ignore", "--time", str(stop.timeout), token),
                 doing=f"Stopping {token}",
                 check=False,
+                longer=stop.timeout,
             )
             self._change("rm", "--ignore", "--force", token, doing=f"Removing {token}")
         self._forget_launch_data(token)
@@ -159,6 +170,7 @@ class PodmanProvider:
         scrub = [value.decode(errors="replace") for _, value in order.launch.secrets]
         # What an attempt left that died between the two: its content may be old.
         self._forget_launch_data(order.token)
+        left_running = False
         try:
             mounts = self._hand_over_launch_data(order)
             self._change(
@@ -171,6 +183,9 @@ class PodmanProvider:
                 doing=f"Starting {order.token}",
                 scrub=scrub,
             )
+        except EngineUnreachable:
+            left_running = True  # and may read them yet; whoever launches or ends it forgets them
+            raise
         except CommandFailed as failure:
             left = self._mine(order.token)
             if left is not None and name_taken(failure.output):
@@ -178,11 +193,15 @@ class PodmanProvider:
                 return
             if left is not None:
                 # podman makes a container before it starts it, and leaves it when that fails.
-                self._change("rm", "--ignore", "--force", order.token, doing="Cleaning up")
+                # On a full disk even that may fail, and the launch after it adopts what is left.
+                self._change(
+                    *("rm", "--ignore", "--force", order.token), doing="Cleaning up", check=False
+                )
             raise translated(failure, what=order.version) from failure
         finally:
             # podman copied them into the container; its store needs none of them any more.
-            self._forget_launch_data(order.token)
+            if not left_running:
+                self._forget_launch_data(order.token)
 
     def _hand_over_launch_data(self, order: Order) -> list[str]:
         """Give podman the launch data on stdin; return the flags that mount it read-only."""
@@ -217,7 +236,12 @@ class PodmanProvider:
     def _listed(self, wanted: Mapping[str, str]) -> list[Seen]:
         filters = [f"--filter=label={label(key)}={value}" for key, value in wanted.items()]
         done = self._ask("ps", "--all", *filters, "--format", "json", doing="Listing instances")
-        return parse(done.stdout)
+        if not (ids := suspects(done.stdout)):
+            return parse(done.stdout)
+        asked = ("inspect", "--type", "container", "--format", "{{.Id}} {{.RestartCount}}", *ids)
+        # One that has gone meanwhile makes this fail, and the others are counted all the same.
+        counts = self._ask(*asked, doing="Counting restarts", check=False).stdout
+        return parse(done.stdout, counted(counts))
 
     @cached_property
     def _env(self) -> dict[str, str]:
@@ -239,6 +263,7 @@ class PodmanProvider:
         doing: str,
         stdin: bytes | None = None,
         check: bool = True,
+        longer: float = 0,
         scrub: Collection[str] = (),
     ) -> process.Finished:
         return process.run(
@@ -246,6 +271,7 @@ class PodmanProvider:
             doing=doing,
             env=self._env,
             stdin=stdin,
+            leave_after=self._longest + longer,
             check=check,
             scrub=tuple(scrub),
         )
@@ -254,7 +280,7 @@ class PodmanProvider:
 def _flags(order: Order, labels: Mapping[str, str]) -> list[str]:
     """What ``podman run`` is told of one order, its launch data and image left out."""
     flags = [f"--label={key}={value}" for key, value in labels.items()]
-    flags += ["--restart=no", "--stop-signal", order.contract.stop.signal]
+    flags += ["--restart=always", "--stop-signal", order.contract.stop.signal]
     # k8s-file works with and without a journal on the host, and can be capped.
     flags += ["--log-driver=k8s-file", f"--log-opt=max-size={CONSOLE_SIZE}"]
     if order.contract.port is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from types import MappingProxyType
 
 from pydantic import BaseModel, Field, TypeAdapter
 
@@ -30,15 +31,38 @@ def labels_of(order: Order, *, site: str) -> dict[str, str]:
     return {label(key): value for key, value in said.items()}
 
 
-def parse(listing: str) -> list[Seen]:
+def suspects(listing: str) -> list[str]:
+    """Name the ids whose restarts have to be asked for: they run, and have ended before.
+
+    podman 4 lists no count. One that ran before a reboot, or that somebody has stopped and
+    started, looks the same and has none.
+    """
+    return [
+        container.id
+        for container in _LISTING.validate_json(listing.strip() or "[]")
+        if container.restarts is None
+        and container.state == "running"
+        and _moment(container.exited_at) is not None
+    ]
+
+
+def counted(lines: str) -> dict[str, int]:
+    """Read lines of an id and a number."""
+    return {id_: int(count) for id_, count in map(str.split, lines.splitlines())}
+
+
+def parse(listing: str, restarts: Mapping[str, int] = MappingProxyType({})) -> list[Seen]:
     """Read ``podman ps --all --format json``, all of it labelled by `labels_of`.
+
+    ``restarts`` says by id how often podman restarted one that had ended by itself. Such a one
+    has ended, and is only told apart by it from one that came back after a reboot.
 
     A container inherits the labels of its image, and somebody may have committed an instance of
     ours: what lacks one of our labels, or is not named after its token, is left out.
     """
     ours = {label(k) for k in ("site", "env", "fleet", "version", "launch", "token", "slot")}
     return [
-        _seen(container, container.labels)
+        _seen(container, container.labels, container.restarts or restarts.get(container.id, 0))
         for container in _LISTING.validate_json(listing.strip() or "[]")
         if container.labels is not None
         and ours <= container.labels.keys()
@@ -63,14 +87,15 @@ class _Container(BaseModel):
     exited_at: int = Field(alias="ExitedAt")
     exit_code: int = Field(alias="ExitCode")
     ports: list[_Port] | None = Field(alias="Ports")
+    restarts: int | None = Field(alias="Restarts", default=None)  # since podman 5
 
 
 _CHECK = re.compile(r"\((healthy|unhealthy|starting)\)")
 _LISTING = TypeAdapter(list[_Container])
 
 
-def _seen(container: _Container, labels: Mapping[str, str]) -> Seen:
-    state = _state(container)
+def _seen(container: _Container, labels: Mapping[str, str], restarts: int) -> Seen:
+    state = EngineState.EXITED if restarts and _runs(container) else _state(container)
     ports = [p for p in container.ports or [] if p.protocol == "tcp"]
     started, ended = _moment(container.started_at), _moment(container.exited_at)
     return Seen(
@@ -85,10 +110,18 @@ def _seen(container: _Container, labels: Mapping[str, str]) -> Seen:
         state=state,
         launched_at=datetime.fromtimestamp(container.created, UTC),
         address=f"{ports[0].host_ip or '127.0.0.1'}:{ports[0].host_port}" if ports else None,
-        exit_code=container.exit_code if state is EngineState.EXITED else None,
+        # podman keeps no code of an end that it has made good.
+        exit_code=container.exit_code
+        if state is EngineState.EXITED and not _runs(container)
+        else None,
+        restarts=restarts,
         since={EngineState.RUNNING: started, EngineState.EXITED: ended}.get(state),
         check=found[1] if (found := _CHECK.search(container.status)) else "",
     )
+
+
+def _runs(container: _Container) -> bool:
+    return container.state in ("running", "paused")
 
 
 def _state(container: _Container) -> EngineState:

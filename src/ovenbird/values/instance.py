@@ -27,7 +27,8 @@ class Seen:
     ``starting``), or "" for an image without one.
 
     ``address`` is ``host:port`` for probes and balancers, or None where nothing listens.
-    ``since`` is when the engine first reported ``state``, where the engine knows.
+    ``since`` is when the engine first reported ``state``, where the engine knows. ``restarts`` is
+    how often the engine has restarted it after it had ended by itself: it counts as ended.
     """
 
     token: str
@@ -42,6 +43,7 @@ class Seen:
     exit_code: int | None = None
     since: datetime | None = None
     check: str = ""
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
