@@ -79,7 +79,7 @@ class PointedProvider:
 
     @property
     def place(self) -> str:
-        return str(getattr(self._inner, "place", ""))
+        return self._inner.place
 
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         return self._inner.instances(fleet)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -144,7 +144,8 @@ def memory_scene(
     with MemoryServer(folder):
         site = house.site()
         add_images(site, 2)
-        first = Job(house=house, said=folder / "first.said", image="web/1")
+        at_once = replace(house, procedure=ROLLING)
+        first = Job(house=at_once, said=folder / "first.said", image="web/1")
         code = run(first)
         assert code == 0, f"the first rollout ended with {code}:\n{first.said.read_text()}"
         provider = house.provider(site)

@@ -31,8 +31,7 @@ class FaultyProvider:
 
     @property
     def place(self) -> str:
-        """Where its instances live, as the inner provider says; "" where it does not say."""
-        return str(getattr(self._inner, "place", ""))
+        return self._inner.place
 
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         mishap = self._mishaps.next(Verb.INSTANCES)
