@@ -6,6 +6,7 @@ from tests.broken.files import BAKE_KINDS, FILE_KINDS
 from tests.broken.fleets import FLEET_KINDS
 from tests.broken.images import IMAGE_KINDS, PLAYBOOK_KINDS
 from tests.broken.mutation import Kind
+from tests.broken.procedure import PROCEDURE_KINDS
 from tests.broken.templates import GUARD_KINDS, TEMPLATE_KINDS
 
 KINDS: tuple[Kind, ...] = (
@@ -13,6 +14,7 @@ KINDS: tuple[Kind, ...] = (
     *IMAGE_KINDS,
     *PLAYBOOK_KINDS,
     *FLEET_KINDS,
+    *PROCEDURE_KINDS,
     *BAKE_KINDS,
     *TEMPLATE_KINDS,
     *GUARD_KINDS,

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ovenbird.config.health import HealthEntry
+from ovenbird.config.procedure_entry import RolloutEntry
 from ovenbird.config.schema import ConfigItem, Entry, Item, refuse
 from ovenbird.config.wording import allowed, did_you_mean, kind_of
 from ovenbird.values.errors import ConfigurationError
@@ -127,5 +128,9 @@ class FleetEntry(Entry):
     )
     health: HealthEntry = Field(
         default_factory=lambda: HealthEntry(), description="{http: PATH, …}, {tcp: true} or engine"
+    )
+    rollout: RolloutEntry = Field(
+        default_factory=lambda: RolloutEntry(),
+        description="{strategy: rolling, stepped or blue-green, …}",
     )
     balancer: Any = Field(default=None, description="haproxy, command, file or none")

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from ovenbird.config.balancers import Bound, balancers_of, clashes
 from ovenbird.config.fleet_entry import FleetEntry
 from ovenbird.config.health import health_faults
+from ovenbird.config.procedure_entry import BudgetEntry, procedure_faults
 from ovenbird.config.schema import parse, section
 from ovenbird.config.wording import allowed, did_you_mean
 from ovenbird.config.yaml import Document, Loc, read
@@ -15,6 +17,7 @@ from ovenbird.values.errors import ConfigurationError, Fault
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import BalancerSpec, Fleet
 from ovenbird.values.image import NAME, Contract, ImageRef
+from ovenbird.values.procedure import Budget
 
 
 def survey(
@@ -29,7 +32,8 @@ def survey(
     faults: list[Fault] = []
     fleets: dict[str, Fleet] = {}
     bounds: list[Bound] = []
-    for name, value in section(document, "fleets", faults).items():
+    budget = _budget(document, faults)
+    for name, value in section(document, "fleets", faults, beside=("budget",)).items():
         loc, called = ("fleets", name), f"fleet {name}"
         if not NAME.fullmatch(name):
             problem = f"{name!r} cannot be the name of a fleet."
@@ -50,10 +54,36 @@ def survey(
         ]
         if entry is not None:
             specs = tuple(balancers.values())
-            fleets[name] = fleet = _fleet(env, name, entry, balancers=specs, document=document)
+            fleet = _fleet(env, name, entry, balancers=specs, document=document)
+            fleets[name] = replace(fleet, budget=budget)
             faults += _family_faults(fleet, entry, families, known, document=document)
+            faults += procedure_faults(
+                entry.rollout,
+                size=entry.size,
+                with_limits="limits" in entry.model_fields_set,
+                document=document,
+                loc=(*loc, "rollout"),
+                called=called,
+                project=project,
+            )
     faults += clashes(bounds, file=document.file)
     return fleets, tuple(dict.fromkeys(faults))
+
+
+def _budget(document: Document, faults: list[Fault]) -> Budget:
+    """What the fleets of the environment share; no limit where nothing is written."""
+    data = document.data
+    if not isinstance(data, dict) or "budget" not in data:
+        return Budget()
+    entry = parse(
+        BudgetEntry,
+        data["budget"],
+        document=document,
+        loc=("budget",),
+        called="budget",
+        faults=faults,
+    )
+    return Budget() if entry is None else entry.value()
 
 
 def _family_faults(
@@ -101,6 +131,7 @@ def _fleet(
         health=entry.health.value(),
         balancers=balancers,
         stage=entry.stage,
+        procedure=entry.rollout.value(),
         file=document.file,
         line=document.key_line(("fleets", name)),
     )

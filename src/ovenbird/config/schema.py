@@ -7,7 +7,7 @@ its field, so a field without one cannot be explained and is refused by a test.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
@@ -137,7 +137,8 @@ def _fault(
     if detail["type"] == "missing":
         return document.fault(here, f"{name} is missing.", remedy, key=True)
     problem, own = _sentence(detail, hidden=bool(SECRET_PLACES & set(here)))
-    return document.fault(here, f"{name} {problem}.", own or remedy)
+    end = "" if problem.endswith("?") else "."
+    return document.fault(here, f"{name} {problem}{end}", own or remedy)
 
 
 _WANTED = {
@@ -170,7 +171,8 @@ def _sentence(detail: ErrorDetails, *, hidden: bool) -> tuple[str, str]:
             options = [
                 word.strip("'") for word in facts["expected"].replace(" or ", ", ").split(", ")
             ]
-            return f"cannot be {shown}{did_you_mean(str(value), options)}", allowed(options)
+            hint = did_you_mean(str(value), options)
+            return f"cannot be {shown}{hint and '.'}{hint}", allowed(options)
         case "string_pattern_mismatch" | "string_too_short":
             return f"cannot be {shown}", ""
         case _:
@@ -205,8 +207,13 @@ def _entries(annotation: Any) -> Iterator[type[Entry]]:
         yield from _entries(part)
 
 
-def section(document: Document, key: str, faults: list[Fault]) -> dict[str, object]:
-    """The mapping of names below the one top-level key of a file; {} where there is none."""
+def section(
+    document: Document, key: str, faults: list[Fault], *, beside: Collection[str] = ()
+) -> dict[str, object]:
+    """The mapping of names below the top-level key of a file; {} where there is none.
+
+    ``beside`` names other top-level keys that may be there, and are not read here.
+    """
     shape = f"The file holds one mapping named {key}: {key}: {{NAME: {{…}}}}"
     data = document.data
     if data is None:
@@ -215,12 +222,13 @@ def section(document: Document, key: str, faults: list[Fault]) -> dict[str, obje
     if not isinstance(data, dict):
         faults.append(document.fault((), f"It holds {kind_of(data)}, not a mapping.", shape))
         return {}
-    for other in data.keys() - {key}:
-        problem = f"There is no key {other} here.{did_you_mean(str(other), [key])}"
-        faults.append(document.fault((other,), problem, allowed([key]), key=True))
+    known = {key, *beside}
+    for other in data.keys() - known:
+        problem = f"There is no key {other} here.{did_you_mean(str(other), known)}"
+        faults.append(document.fault((other,), problem, allowed(known), key=True))
     named = data.get(key)
     if key not in data or not isinstance(named, dict):
-        if key in data or data.keys() <= {key}:
+        if key in data or data.keys() <= known:
             problem = f"{key} must be a mapping of names, not {kind_of(named)}."
             faults.append(document.fault((key,), problem, shape))
         return {}
