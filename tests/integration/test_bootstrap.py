@@ -137,6 +137,14 @@ def test_it_names_what_is_missing_before_it_installs_it(fresh: Checkout) -> None
     assert {"--no-install-recommends", "--no-remove", "-y"} <= set(lines[1].split())
 
 
+def test_what_only_the_tests_start_is_installed_for_them_alone(fresh: Checkout) -> None:
+    fresh.play("apt-get", 'case "$1" in install) exit 100;; esac')
+    code, _, err = fresh.run("test")
+    assert code == 3
+    assert "prometheus" in err.splitlines()[0].split()
+    assert "apt-get" in fresh.called()
+
+
 def test_apt_is_not_touched_where_nothing_is_missing(ready: Checkout) -> None:
     assert ready.run("hello")[0] == 0
     assert "apt" not in ready.called()
