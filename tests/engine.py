@@ -11,6 +11,7 @@ import os
 import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -22,6 +23,21 @@ from ovenbird.provider.podman_engine import Host, settings_for
 
 NETWORK = 213
 """10.213.N.0/24 is nobody's here; N is a process id's last byte, so that two runs do not meet."""
+
+
+@contextmanager
+def a_disk(*, size: str) -> Iterator[Path]:
+    """Mount a small disk that a test may fill.
+
+    Its path is short: podman cleans nothing up, and restarts nothing, below a runroot of more
+    than 50 letters.
+    """
+    with tempfile.TemporaryDirectory(prefix="disk-", dir="/tmp") as at:
+        subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "none", at], check=True)
+        try:
+            yield Path(at)
+        finally:
+            subprocess.run(["umount", at], check=True)
 
 
 class PrivateEngine:
@@ -47,7 +63,7 @@ class PrivateEngine:
 
         ``images_of`` is a store whose images it may read.
         """
-        self.write_settings(addresses=200)
+        self._write_settings()
         more = f"additionalimagestores = [{json.dumps(str(images_of))}]" if images_of else ""
         lines = [
             *("[storage]", 'driver = "overlay"'),
@@ -64,26 +80,14 @@ class PrivateEngine:
             finally:
                 self.close()
 
-    def write_settings(self, *, addresses: int) -> Path:
-        """Write containers.conf with a network of so many addresses; with none, only that."""
-        last = max(1, addresses)
+    def _write_settings(self) -> None:
         own = {
             "name": self._name,
             "id": f"{os.getpid():064x}",
             "driver": "bridge",
             "network_interface": f"ob{os.getpid()}",
             "created": "2026-01-01T00:00:00Z",
-            "subnets": [
-                {
-                    "subnet": f"{self._prefix}.0/24",
-                    "gateway": f"{self._prefix}.1",
-                    # The gateway takes the first one.
-                    "lease_range": {
-                        "start_ip": f"{self._prefix}.1",
-                        "end_ip": f"{self._prefix}.{last}",
-                    },
-                }
-            ],
+            "subnets": [{"subnet": f"{self._prefix}.0/24", "gateway": f"{self._prefix}.1"}],
             "ipv6_enabled": False,
             "internal": False,
             "dns_enabled": False,
@@ -92,13 +96,10 @@ class PrivateEngine:
         (self.folder / "networks" / f"{self._name}.json").write_text(json.dumps(own))
         text = settings_for(Host.here({}))
         engine = f'[engine]\nlock_type = "file"\ntmp_dir = {json.dumps(str(self.folder / "tmp"))}\n'
-        if addresses:
-            text = text.replace("[engine]\n", engine) if "[engine]" in text else text + engine
+        text = text.replace("[engine]\n", engine) if "[engine]" in text else text + engine
         text += f"[network]\nnetwork_config_dir = {json.dumps(str(self.folder / 'networks'))}\n"
         text += f"default_network = {json.dumps(self._name)}\n"
-        file = self.folder / "containers.conf"
-        file.write_text(text)
-        return file
+        (self.folder / "containers.conf").write_text(text)
 
     def podman(self, *argv: str, check: bool = True, stdin: bytes | None = None) -> str:
         return process.run(
@@ -126,7 +127,21 @@ class PrivateEngine:
         """Do what podman-restart.service does when the host is up again."""
         self.podman("start", "--all", "--filter", "restart-policy=always")
 
+    def fill_the_disk(self) -> None:
+        """Leave no byte where it stores, until `make_room`."""
+        self.podman("ps", "--all")  # which makes its database
+        filler = f"of={self._filler}"
+        subprocess.run(["dd", "if=/dev/zero", filler, "bs=64k"], capture_output=True, check=False)
+
+    def make_room(self) -> None:
+        self._filler.unlink(missing_ok=True)
+
+    @property
+    def _filler(self) -> Path:
+        return self.folder / "filler"
+
     def close(self) -> None:
+        self.make_room()
         self.podman("rm", "--all", "--force", "--time=0")
         self._forget_ports()
         self._unmount()

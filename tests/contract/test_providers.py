@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
-from tests.engine import PrivateEngine
+from tests.engine import PrivateEngine, a_disk
 from tests.project import until
 
 from ovenbird import process
@@ -103,18 +103,21 @@ class TestPodman(ProviderContract):
 
     @pytest.fixture
     def full(
-        self, podman_folder: Path, provider: Provider, tmp_path: Path
+        self, small_artifact: Artifact, provider: Provider
     ) -> Callable[[], AbstractContextManager[None]]:
-        """Let podman use a network that has no address for anybody."""
+        """Let podman keep its containers where there is no space, and leave none there."""
 
         @contextmanager
-        def without_addresses() -> Iterator[None]:
-            settings = PrivateEngine(tmp_path / "full").write_settings(addresses=0)
-            with pytest.MonkeyPatch.context() as patch:
-                patch.setitem(vars(provider), "_env", {"CONTAINERS_CONF": str(settings)})
-                yield
+        def without_space() -> Iterator[None]:
+            with a_disk(size="16m") as disk, pytest.MonkeyPatch.context() as own:
+                engine = PrivateEngine(disk / "engine")
+                with engine.used(images_of=Path(small_artifact.location).parent):
+                    engine.fill_the_disk()
+                    own.setitem(vars(provider), "_env", engine.environment)
+                    yield
+                    assert engine.podman("ps", "--all", "--quiet") == ""
 
-        return without_addresses
+        return without_space
 
     @pytest.fixture
     def shown(self, podman_folder: Path) -> Callable[[str], str]:

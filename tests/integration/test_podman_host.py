@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from tests import builders
 from tests.contract.conftest import a_small_image, podman_folder  # noqa: F401
-from tests.engine import PrivateEngine
+from tests.engine import PrivateEngine, a_disk
 from tests.integration.test_podman import Bench
 from tests.project import until
 
@@ -21,17 +20,12 @@ from ovenbird.values.instance import EngineState
 
 
 @pytest.fixture
-def engine(tmp_path: Path, podman_folder: Path) -> Iterator[PrivateEngine]:  # noqa: F811
+def engine(podman_folder: Path) -> Iterator[PrivateEngine]:  # noqa: F811
     """A whole store of 24 MB, which a test may fill."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "none", disk], check=True)
-    try:
+    with a_disk(size="24m") as disk:
         made = PrivateEngine(disk / "engine")
         with made.used():
             yield made
-    finally:
-        subprocess.run(["umount", disk], check=True)
 
 
 @pytest.fixture
@@ -87,12 +81,11 @@ def test_one_that_had_ended_by_itself_is_given_another_chance_by_a_reboot(
 def test_a_full_disk_is_no_capacity_and_leaves_nothing(own: Bench, engine: PrivateEngine) -> None:
     first, order = own.order(), own.order()
     own.provider.launch(first)
-    filler = engine.folder / "filler"
-    subprocess.run(["dd", "if=/dev/zero", f"of={filler}", "bs=64k"], capture_output=True)
+    engine.fill_the_disk()
 
     with pytest.raises(NoCapacity, match="the disk is full") as refused:
         own.provider.launch(order)
-    filler.unlink()
+    engine.make_room()
 
     assert "Free some space" in refused.value.remedy
     assert [s.token for s in own.provider.instances(own.key)] == [first.token]
