@@ -35,6 +35,10 @@ class Scene(Protocol):
         """The fewest that served at any moment of this try."""
         ...
 
+    def remember(self) -> None:
+        """Note what there is now, to see later whether something of it was left."""
+        ...
+
     def failed(self) -> int:
         """How many requests have failed since the scene was set."""
         ...
@@ -79,6 +83,7 @@ def kill_at(scene: Scene, point: str) -> Kill:
     began, failed = time.monotonic(), scene.failed()
     first, second = scene.job(stop_at=point), scene.job()
     killed = run(first)
+    scene.remember()
     code = run(second) if killed == KILLED else killed
     wrong = tuple(scene.complaints())
     return Kill(

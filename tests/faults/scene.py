@@ -71,6 +71,9 @@ class MemoryScene:
         """The fewest that served at any moment since the start."""
         return self.provider.lowest_serving_since(self._mark, self.house.key(self.site))
 
+    def remember(self) -> None:
+        """A server holds the whole world: there is nothing to note."""
+
     def failed(self) -> int:
         """Nobody asks an imagined fleet for anything."""
         return 0
@@ -88,7 +91,7 @@ class MemoryScene:
             *self._not_as_wanted(goal),
             *self.without_an_owner(),
             *self.left_in_the_air(),
-            *programs_left(),
+            *programs_left(self.house.folder),
         ]
 
     def lost_capacity(self) -> list[str]:

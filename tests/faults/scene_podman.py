@@ -64,6 +64,9 @@ class PodmanScene:
         said = self.house.folder / f"driver-{self.fleet.name}-{next(self.numbers)}.said"
         return Job(house=self.house, said=said, **{"image": self.goal, **wishes})
 
+    def remember(self) -> None:
+        self.traces.remember()
+
     def lowest(self) -> int:
         """The fewest that an observer outside saw serving at any moment of this try."""
         seen = [sample for sample in self.sampler.samples[self.since :] if sample.seen]
@@ -120,7 +123,10 @@ def podman_scene(
         house = ProjectHouse(
             project=project.folder, folder=project.site, env=fleet.env, name=fleet.name
         )
-        traces = PodmanTraces(ask=project.podman, site=project.site)
+        traces = PodmanTraces(
+            ask=project.podman, site=project.site, list_names=lambda: list(fleet.containers())
+        )
+        traces.remember()
         traffic = Traffic(fleet.url, rate=rate, longest=4 * 3600.0)
         sampler = Sampler(Place.of_site(project.site).socket, fleet.backend, longest=4 * 3600.0)
         with sampler, traffic:
