@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tests.broken.mutation import DEV, Kind, all_of, fleet, replace, write
 
 BEFORE = "    balancer:\n"
@@ -290,7 +292,7 @@ GATE_KINDS = (
     metric(
         "a limit that is no number",
         f"{SERVER}, query: up, above: .nan",
-        says="rollout.metrics[0].above",
+        says="rollout.metrics[0].above cannot be nan",
         allowed="more than it is bad",
     ),
     rolled(
@@ -306,16 +308,9 @@ GATE_KINDS = (
 
 
 def _with_a_file(kind: Kind) -> Kind:
-    """The one row whose smoke test is there, and nobody may start it."""
+    """The row whose smoke test is there, and nobody may start it."""
     breaks = all_of(kind.breaks, write("smoke.sh", "#!/bin/sh\n"))
-    return Kind(
-        name=kind.name,
-        breaks=breaks,
-        file=kind.file,
-        line=kind.line,
-        says=kind.says,
-        allowed=kind.allowed,
-    )
+    return dataclasses.replace(kind, breaks=breaks)
 
 
 PROCEDURE_KINDS = (

@@ -173,7 +173,7 @@ def _sentence(detail: ErrorDetails, *, hidden: bool) -> tuple[str, str]:
             ]
             hint = did_you_mean(str(value), options)
             return f"cannot be {shown}{hint and '.'}{hint}", allowed(options)
-        case "string_pattern_mismatch" | "string_too_short":
+        case "string_pattern_mismatch" | "string_too_short" | "finite_number":
             return f"cannot be {shown}", ""
         case _:
             return f"is not what it should be ({detail['type'].replace('_', ' ')})", ""
