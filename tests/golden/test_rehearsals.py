@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.builders import KEY, a_goal, an_instance, bounds, instances, ready_unlisted
-from tests.safety import World, decide
+from tests.safety import decide
+from tests.worlds import World
 
 from ovenbird.rollout import plan
 from ovenbird.rollout.preview import document, rehearse

@@ -128,10 +128,11 @@ class Counts:
     def too_many_for(self, more: int) -> int:
         """Count what the fleet must give up so that ``more`` instances of the goal fit under the
         ceiling. One more of 3 of 3 with surge 0: 1. Of 3 of 4: 0. What is already going gives
-        its room first."""
+        its room first; before a switch what was draining stays."""
         if more <= 0:
             return 0
-        stays = len(self.present) - len(self.of(Bucket.DYING, Bucket.LEAVING))
+        going = (Bucket.DYING,) if self.pace.switch else (Bucket.DYING, Bucket.LEAVING)
+        stays = len(self.present) - len(self.of(*going))
         return max(stays + more - self.bounds.ceiling, 0)
 
     @property

@@ -1,0 +1,102 @@
+"""A repair replaces what is lost, ill or missing, and nothing because of its version."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from random import Random
+
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.builders import a_goal, an_instance, bounds, instances, kept, ready_unlisted, serving
+from tests.safety import decide, travel
+from tests.worlds import ALL, SEEN, World, worlds
+
+from ovenbird.rollout import plan
+from ovenbird.rollout.decision import Done, Launch, Register, Retire, Terminate, Wave
+from ovenbird.rollout.plan import next_wave
+from ovenbird.rollout.repair import as_settled
+from ovenbird.values.instance import Health, Instance
+
+SETTLED = a_goal("web/1")
+
+
+def repaired(*fleet: Instance, size: int = 3) -> object:
+    return next_wave(SETTLED, bounds(size), as_settled(SETTLED, fleet), untried=False)
+
+
+def test_a_mixed_fleet_that_was_cancelled_is_left_as_it_is() -> None:
+    fleet = [*instances(2), an_instance(3, "web/2")]
+
+    assert repaired(*fleet) == Done("3 of 3 run web/1")
+
+
+def test_a_lost_one_is_replaced_with_the_settled_image_whatever_it_was() -> None:
+    fleet = [*instances(2), an_instance(3, "web/2", Health.LOST)]
+
+    assert repaired(*fleet) == Wave(
+        (Launch("2 instances, ceiling 4"),), "2 serving, floor 3; 2 instances, ceiling 4"
+    )
+
+
+def test_a_new_one_that_was_never_accepted_is_ended_once_it_is_ill() -> None:
+    fleet = [*instances(3), an_instance(4, "web/2", Health.FAILED)]
+
+    plan = repaired(*fleet)
+
+    assert isinstance(plan, Wave)
+    assert [step.token for step in plan.steps if isinstance(step, Terminate)] == ["web-004"]
+
+
+def test_a_drain_that_nobody_finished_is_taken_back() -> None:
+    fleet = [*instances(2), ready_unlisted(3, leaving=True)]
+
+    plan = repaired(*fleet)
+
+    assert isinstance(plan, Wave)
+    assert [type(step) for step in plan.steps] == [Register]
+
+
+def test_what_is_kept_is_neither_used_nor_ended() -> None:
+    green = [an_instance(n, "web/2") for n in (4, 5, 6)]
+
+    assert repaired(*green, kept(1), kept(2), kept(3)) == Done("3 of 3 run web/1")
+    lost = replace(green[2], health=Health.LOST)
+    plan = repaired(*green[:2], lost, kept(1))
+    assert isinstance(plan, Wave)
+    assert [type(step) for step in plan.steps] == [Launch]
+
+
+def _as_repaired(world: World) -> World:
+    fleet = as_settled(world.goal, world.fleet)
+    return replace(world, fleet=fleet, untried=False)
+
+
+@given(worlds(pace=st.just(ALL)))
+def test_a_repair_takes_nothing_out_of_service_that_is_not_surplus(world: World) -> None:
+    """Whatever versions serve: as many go on serving as are wanted, and each that goes is ill,
+    without traffic, or one too many."""
+    settled = _as_repaired(world)
+    wave = decide(plan, settled)
+
+    steps = wave.steps if isinstance(wave, plan.Wave) else ()
+    out = {s.token for s in steps if isinstance(s, Terminate | Retire)}
+    gone = [i for i in world.fleet if i.token in out]
+    left = serving(settled.fleet) - serving(gone)
+    assert not serving(gone) or left >= world.bounds.size
+    assert not [i for i in gone if i.kept]
+    back = {s.token for s in steps if isinstance(s, Register)}
+    assert all(i.accepted and not i.kept for i in world.fleet if i.token in back)
+
+
+@given(worlds(kinds=SEEN, pace=st.just(ALL), most=6), st.integers(0, 2**32).map(Random))
+def test_a_repair_rolls_nothing_forward_or_back(world: World, chance: Random) -> None:
+    """What serves before and is wanted, serves afterwards, with the version that it had."""
+    healthy = tuple(i for i in world.fleet if i.is_serving and not i.kept)
+    settled = _as_repaired(world)
+
+    last, end, _ = travel(plan, settled, chance=chance)
+
+    assert isinstance(end, plan.Done | plan.Failed)
+    there = {i.token for i in last.fleet}
+    stayed = sum(i.token in there for i in healthy)
+    assert stayed >= min(len(healthy), world.bounds.size)
