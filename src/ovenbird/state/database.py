@@ -74,8 +74,8 @@ class Database:
 
         No other one runs beside it, on this host or another, so what was read in it still holds
         when it writes. Raises `Blocked` where the database is gone, stopped, locked or full: the
-        caller does nothing then. A server that is lost in the very moment of the commit may have
-        kept it all the same.
+        caller does nothing then. Where a server is lost in the very moment of the commit nobody
+        knows what it kept, and that is what the error says.
         """
         with self._transaction(ANSWER, REFUSED) as connection:
             yield connection
@@ -102,10 +102,18 @@ class Database:
     @contextmanager
     def _transaction(self, seconds: float, what: str) -> Iterator[Connection]:
         with postgresql.watched(seconds) if self.is_shared else _unwatched() as dog:
+            asked = False
             try:
                 with self._engine.begin() as connection:
                     yield connection
+                    if dog and connection.in_transaction():
+                        # A commit that is sent to a server which hangs is done when it wakes up,
+                        # long after we have given up; so it must answer right before.
+                        connection.exec_driver_sql("SELECT 1")
+                        asked = True
             except DBAPIError as error:
+                if asked and error.connection_invalidated:
+                    raise _unknown(self._words_of(error)) from error
                 silent = f"it has not answered for {seconds:g} s" if dog and dog.has_bitten else ""
                 raise Blocked(
                     f"{what}: {silent or self._words_of(error)}.",
@@ -149,6 +157,14 @@ def site_id(db: Connection) -> str:
         known = secrets.token_hex(4)
         db.execute(insert(tables.site).values(id=known, made_at=datetime.now(UTC)))
     return str(known)
+
+
+def _unknown(words: str) -> Blocked:
+    return Blocked(
+        f"The site's database was lost while it was asked to keep this: {words}.",
+        remedy="It may be written or not. When the database is back, look (invoke history, invoke "
+        "status), then run this again.",
+    )
 
 
 @contextmanager
