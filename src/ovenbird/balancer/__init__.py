@@ -30,12 +30,17 @@ class Balancer(Protocol):
     def drain(self, token: str, *, timeout: float) -> int:
         """Send it nothing new; return when its sessions have ended or ``timeout`` s are over.
 
-        Returns the number of sessions left. Draining one that is not listed returns 0.
+        It drains from the first moment: with a ``timeout`` of 0 this returns at once, so that
+        several can be drained side by side and asked again. Returns the number of sessions left
+        (0 where nobody can count). Draining one that is not listed returns 0.
         """
         ...
 
     def deregister(self, token: str) -> None:
-        """Forget it. A failure is fatal: ending it now would drop traffic. Idempotent."""
+        """Forget it: `entries` lists it no more. Idempotent.
+
+        A failure is fatal: ending it now would drop traffic.
+        """
         ...
 
     def close(self) -> None:

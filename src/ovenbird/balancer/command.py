@@ -6,11 +6,12 @@
 | ``register`` | ``instance: {token, address, version}`` | send it traffic; end a drain |
 | ``entries`` | | print a JSON list of ``{token, address, state, sessions}`` |
 | ``drain`` | ``token``, ``timeout`` in seconds | send nothing new, wait, print the sessions left |
-| ``deregister`` | ``token`` | forget it |
+| ``deregister`` | ``token`` | forget it: ``entries`` lists it no more |
 
 ``fleet`` is ``{site, env, name}``; ``state`` is ``in service``, ``unchecked``, ``draining`` or
 ``down``; ``sessions`` may be left out. Every verb may be called twice. Exit code 0 is done, 3 is
-"the balancer does not answer", anything else is fatal.
+"the balancer does not answer", anything else is fatal. A drain waits until the sessions have ended
+or ``timeout`` is over; with 0 it only begins, so that several are drained side by side.
 """
 
 from __future__ import annotations
@@ -33,7 +34,11 @@ from ovenbird.values.instance import Entry, EntryState, Seen
 UNREACHABLE = 3
 
 LONGEST_LOOK = 30.0
-"""Seconds that ``entries`` may take. The verbs that change something are given no time-out."""
+"""Seconds that ``entries`` may take."""
+
+LONGEST_CALL = 300.0
+"""Seconds after which a verb that changes something, beyond what it was told to wait, is left
+running: cut short, nobody would know what it did."""
 
 
 class CommandBalancer:
@@ -69,7 +74,7 @@ class CommandBalancer:
         )
 
     def entries(self) -> Collection[Entry]:
-        said = self._call("entries", {}, timeout=LONGEST_LOOK)
+        said = self._call("entries", {}, looks=True)
         try:
             return tuple(_entry(server) for server in json.loads(said))
         except (ValueError, KeyError, TypeError, AttributeError) as failure:
@@ -80,7 +85,7 @@ class CommandBalancer:
             ) from failure
 
     def drain(self, token: str, *, timeout: float) -> int:
-        said = self._call("drain", {"token": token, "timeout": timeout}).strip()
+        said = self._call("drain", {"token": token, "timeout": timeout}, longer=timeout).strip()
         return int(said) if said.isdecimal() else 0
 
     def deregister(self, token: str) -> None:
@@ -89,7 +94,9 @@ class CommandBalancer:
     def close(self) -> None:
         self._call("close", {})
 
-    def _call(self, verb: str, more: Mapping[str, object], *, timeout: float | None = None) -> str:
+    def _call(
+        self, verb: str, more: Mapping[str, object], *, looks: bool = False, longer: float = 0
+    ) -> str:
         fleet = {"site": self._fleet.site, "env": self._fleet.env, "name": self._fleet.name}
         argv = [*self._argv, verb]
         try:
@@ -97,7 +104,8 @@ class CommandBalancer:
                 argv,
                 doing=f"Asking the balancer of {self._fleet} to {verb}",
                 stdin=json.dumps({"fleet": fleet, **more}).encode(),
-                timeout=timeout,
+                timeout=LONGEST_LOOK if looks else None,
+                leave_after=None if looks else LONGEST_CALL + longer,
                 check=False,
             )
         except EngineUnreachable as slow:

@@ -113,6 +113,31 @@ class BalancerContract:
         balancer.register(an_instance("web-a"))
         assert balancer.drain("web-a", timeout=0.2) == 0
 
+    def test_several_are_drained_side_by_side_and_at_once(
+        self, balancer: Balancer, an_instance: AnInstance
+    ) -> None:
+        names = ("web-a", "web-b", "web-c")
+        for token in names:
+            balancer.register(an_instance(token))
+        self.in_service(balancer, set(names))
+        begun = time.monotonic()
+        left = {token: balancer.drain(token, timeout=0) for token in names[:2]}
+        assert time.monotonic() - begun < 2
+        assert left == {"web-a": 0, "web-b": 0}
+        if self.lists:
+            now = states(balancer)
+            assert {now[token] for token in names[:2]} == {EntryState.DRAINING}
+        self.in_service(balancer, {"web-c"})
+
+    def test_a_deregistered_instance_is_listed_no_more(
+        self, balancer: Balancer, an_instance: AnInstance
+    ) -> None:
+        for token in ("web-a", "web-b"):
+            balancer.register(an_instance(token))
+            balancer.drain(token, timeout=0)
+        balancer.deregister("web-a")
+        assert "web-a" not in tokens(balancer)
+
     def test_draining_twice_is_draining_once(
         self, balancer: Balancer, an_instance: AnInstance
     ) -> None:

@@ -19,6 +19,9 @@ from ovenbird.process import run
 from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.fleet import BalancerSpec, FleetKey, HealthCheck
 
+_PROVEN: set[str] = set()
+"""Digests of all that HAProxy reads, lines of servers apart, that it has accepted."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Server:
@@ -27,6 +30,12 @@ class Server:
     token: str
     address: str
     leaving: bool = False
+
+    @property
+    def is_plain(self) -> bool:
+        """Say that its line can be wrong in nothing: a word, and numbers."""
+        numbers = re.fullmatch(r"(\d{1,3}(\.\d{1,3}){3}|\[[0-9a-fA-F:]+\]):\d{1,5}", self.address)
+        return bool(numbers and re.fullmatch(r"[A-Za-z0-9._:-]+", self.token))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,12 +104,26 @@ class FleetFile:
         }
 
     def write(self, servers: Mapping[str, Server], *, main: Path) -> None:
-        """Check the whole configuration with the new list in it, then replace the file at once."""
+        """Check the whole configuration with the new list in it, then replace the file at once.
+
+        HAProxy takes a while to check, so it is asked again only where more has changed than
+        which servers there are: in a switch, each call counts.
+        """
         text = self.text(servers.values())
         if self.path.exists() and self.path.read_text() == text:
             return
-        self._prove(text, main=main)
+        around = self._around(main)
+        if around not in _PROVEN or not all(server.is_plain for server in servers.values()):
+            self._prove(text, main=main)
         replace(self.path, text)
+        _PROVEN.add(around)
+
+    def _around(self, main: Path) -> str:
+        """Hash what HAProxy reads beside our servers, and how a server's line ends."""
+        others = sorted(p for p in self.folder.glob("*.cfg") if p.name != self.path.name)
+        texts = [f"{p}\n{p.read_text()}" for p in (main, *others) if p.exists()]
+        own = [str(self.path), self._settings(self.digest), self.options]
+        return hashlib.sha256("\0".join([*own, *texts]).encode()).hexdigest()
 
     def _prove(self, text: str, *, main: Path) -> None:
         with tempfile.TemporaryDirectory(prefix="ovenbird-haproxy-") as trial:

@@ -29,6 +29,9 @@ global
     stats socket {socket} mode 600 level admin expose-fd listeners
     # An old worker ends here at the latest, whatever its clients do.
     hard-stop-after 1h
+    # A new server is checked at once, not after its whole interval: until then it gets nothing
+    # from us that counts, and a switch would wait for it.
+    max-spread-checks 20ms
 
 defaults
     timeout connect 5s
@@ -242,7 +245,7 @@ def _ask_to_reload(place: Place, worker: int) -> None:
     with suppress(OSError):
         unit = re.search(r"/(haproxy[\w@.-]*\.service)", Path(f"/proc/{master}/cgroup").read_text())
         if unit and Path("/run/systemd/system").exists():
-            run(["systemctl", "reload", unit[1]], doing="Reloading HAProxy", timeout=60)
+            run(["systemctl", "reload", unit[1]], doing="Reloading HAProxy", leave_after=60)
             return
     try:
         os.kill(master, signal.SIGUSR2)
