@@ -141,7 +141,9 @@ def test_what_only_the_tests_start_is_installed_for_them_alone(fresh: Checkout) 
     fresh.play("apt-get", 'case "$1" in install) exit 100;; esac')
     code, _, err = fresh.run("test")
     assert code == 3
-    assert "prometheus" in err.splitlines()[0].split()
+    named = err.splitlines()[0].split()
+    assert "prometheus" in named
+    assert ("postgresql" in named) != any(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     assert "apt-get" in fresh.called()
 
 

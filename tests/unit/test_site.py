@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from filelock import Timeout
+from sqlalchemy import text
 
 from ovenbird.state import site as module
 from ovenbird.state.lock import lock_of
@@ -25,6 +26,9 @@ from ovenbird.values.errors import Blocked, ConfigurationError
         ({"XDG_STATE_HOME": "/x", "HOME": "/home/ann"}, 1000, "/x/ovenbird"),
         ({"HOME": "/home/ann"}, 1000, "/home/ann/.local/state/ovenbird"),
         ({"OVENBIRD_STATE": "postgresql+psycopg://h/d"}, 0, "/var/lib/ovenbird"),
+        ({"OVENBIRD_STATE": "postgresql://h/d", "OVENBIRD_FOLDER": "/srv/b"}, 0, "/srv/b"),
+        ({"OVENBIRD_STATE": "/srv/birds", "OVENBIRD_FOLDER": "/srv/b"}, 0, "/srv/birds"),
+        ({"OVENBIRD_FOLDER": "/srv/b"}, 0, "/var/lib/ovenbird"),
     ],
 )
 def test_the_state_of_a_user_has_one_place(
@@ -33,13 +37,22 @@ def test_the_state_of_a_user_has_one_place(
     assert state_folder(environ, uid=uid) == Path(folder)
 
 
-def test_a_folder_named_from_where_one_is_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("variable", "environ"),
+    [
+        ("OVENBIRD_STATE", {"OVENBIRD_STATE": "birds"}),
+        ("OVENBIRD_FOLDER", {"OVENBIRD_STATE": "postgresql://h/d", "OVENBIRD_FOLDER": "birds"}),
+    ],
+)
+def test_a_folder_named_from_where_one_is_is_refused(
+    variable: str, environ: Mapping[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir("/")
 
     with pytest.raises(ConfigurationError) as refused:
-        state_folder({"OVENBIRD_STATE": "birds"}, uid=0)
+        state_folder(environ, uid=0)
 
-    assert refused.value.remedy == "Write the whole path: OVENBIRD_STATE=/birds"
+    assert refused.value.remedy == f"Write the whole path: {variable}=/birds"
 
 
 def test_a_path_may_hold_any_character(tmp_path: Path) -> None:
@@ -56,6 +69,38 @@ def test_a_damaged_key_is_refused_before_it_changes_every_launch_hash(tmp_path: 
 
     with pytest.raises(ConfigurationError, match="not a key of 32 bytes"):
         open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+
+def test_a_site_whose_key_was_lost_makes_no_other_by_itself(tmp_path: Path) -> None:
+    open_site({"OVENBIRD_STATE": str(tmp_path)})
+    (tmp_path / "key").unlink()
+
+    with pytest.raises(ConfigurationError, match="key is missing") as refused:
+        open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "key").exists()
+
+
+def test_a_key_that_is_lost_for_good_can_be_given_up(tmp_path: Path) -> None:
+    first = open_site({"OVENBIRD_STATE": str(tmp_path)})
+    (tmp_path / "key").unlink()
+    with first.database.begin() as db:
+        db.execute(text("UPDATE site SET key_check = NULL"))
+
+    again = open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    assert again.id == first.id
+    assert again.key != first.key
+
+
+def test_the_database_does_not_hold_the_key(tmp_path: Path) -> None:
+    site = open_site({"OVENBIRD_STATE": str(tmp_path)})
+
+    with site.database.begin() as db:
+        check = db.execute(text("SELECT key_check FROM site")).scalar_one()
+
+    assert check not in (site.key.hex(), "")
 
 
 def test_a_folder_that_others_may_read_is_closed(tmp_path: Path) -> None:
