@@ -160,8 +160,9 @@ def _said(job: Job) -> str:
 
 def page(rows: Sequence[Row]) -> str:
     """Return the page of the reference."""
+    hung = sum(row.code == HUNG for row in rows)
     lines = [
-        HEAD,
+        HEAD.replace("No driver hung", f"{hung} drivers hung") if hung else HEAD,
         *(
             f"| {row.step} | {row.fault} | {MEANS.get(row.code, row.code)} "
             f"| {'yes' if row.after == 0 else f'no: exit code {row.after}'} "

@@ -39,7 +39,7 @@ def make_namespace() -> Collection:
         )
     )
     top.add_collection(Collection("fleet", rollout.unpin))
-    top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench))
+    top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults))
     return top
 
 

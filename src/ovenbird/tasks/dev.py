@@ -60,3 +60,25 @@ def bench(_: Any, times: str = "5") -> None:
     words = [sys.executable, "-m", "tests.bench.compare", "--times", times]
     if code := process.pass_through(words, doing="Comparing", cwd=project):
         raise Exit(code=code)
+
+
+@verb(
+    help={
+        "engine": "memory, podman or all.",
+        "state": "sqlite, postgresql or all.",
+        "every": "Every point of a rollout, not one of each kind.",
+    }
+)
+def faults(_: Any, engine: str = "all", state: str = "all", every: bool = False) -> None:
+    """Kill a driver at each point of a rollout of four, finish with one more, and print a table."""
+    import sys
+
+    from invoke import Exit
+
+    from ovenbird import assembly, process
+
+    project = assembly.project_folder(Path.cwd())
+    words = [sys.executable, "-m", "tests.faults.run", "--engine", engine, "--state", state]
+    words += ["--every"] if every else []
+    if code := process.pass_through(words, doing="Killing drivers", cwd=project):
+        raise Exit(code=code)
