@@ -94,3 +94,23 @@ def test_what_was_launched_a_moment_ago_is_pending_until_its_engine_lists_it() -
     )
     assert (two.accepted, two.registered, two.ready, two.address) == (False, False, False, None)
     assert listed.address is not None
+
+
+def test_one_whose_host_was_restarted_has_its_deadline_from_then_on() -> None:
+    world = [{1: EntryState.DOWN, 2: SERVICE}]
+    accepted = {"accepted": [1, 2], "accepted_ago": 3000.0}
+
+    def again(ago: float, verdicts: str) -> tuple[Health, str]:
+        fleet = (a_seen(1, since=ago), a_seen(2))
+        looked = {1: verdicts, 2: "PP"}
+        one, _ = observed(*fleet, verdicts=looked, balancers=world, **accepted)  # type: ignore[arg-type]
+        return one.health, one.because
+
+    assert again(5, "FF") == (
+        Health.PENDING,
+        "started again by its engine, not healthy yet: answered 500",
+    )
+    assert again(5, "PP") == (Health.PENDING, "accepted, down at a balancer")
+    assert again(301, "FF")[0] is Health.FAILED
+    assert again(301, "PP")[0] is Health.FAILED
+    assert again(3001, "FF")[0] is Health.FAILED

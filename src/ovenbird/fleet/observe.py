@@ -58,13 +58,14 @@ def observe(
     - *Unknown*: its looks have no answer, and no control has one either.
     - *Lost*: its engine has said for ``lost_after`` that it is gone.
     - *Pending* is the rest. One failed look of an accepted instance makes it pending: not ill
-      yet, so it is not ended, and not serving, so that the floor does not lean on it.
+      yet, so it is not ended, and not serving, so that the floor does not lean on it. One whose
+      host was restarted has ``healthy_deadline`` from then on.
     """
     ordered = {
         s.token: tuple(sorted(looks.get(s.token, ()), key=lambda look: look.at)) for s in seen
     }
     running = [s.token for s in seen if s.state is EngineState.RUNNING]
-    answering = {t for t in running if _answers(ordered[t])}
+    control = any(_answers(ordered[token]) for token in running)
     found = [
         _instance(
             _View(
@@ -72,7 +73,7 @@ def observe(
                 looks=ordered[s.token],
                 entries=tuple(at.get(s.token) for at in entries),
                 accepted_at=accepted.get(s.token),
-                control=bool(answering),
+                control=control,
                 balancers_see=tuple(_has_service(at) for at in entries),
                 alone=running == [s.token],
                 condemned=condemned.get(s.token, ""),
@@ -135,6 +136,14 @@ class _View:
         return entry.address in ("", self.seen.address)
 
     @property
+    def starts_again(self) -> bool:
+        """Say that its engine started it anew after it had been accepted: its host was away."""
+        since, patience = self.seen.since, timedelta(seconds=self.health.healthy_deadline)
+        if since is None or self.accepted_at is None:
+            return False
+        return since > self.accepted_at and self.now - since <= patience
+
+    @property
     def answers(self) -> tuple[Look, ...]:
         return tuple(look for look in self.looks if look.verdict is not Verdict.NO_ANSWER)
 
@@ -171,6 +180,7 @@ def _instance(view: _View) -> Instance:
     health, because = _health(view)
     seen = view.seen
     dying = seen.state is EngineState.DYING
+    at_home = {e.state if e is not None and view.is_at_home(e) else None for e in view.entries}
     drained = any(e is not None and e.state is EntryState.DRAINING for e in view.entries)
     return Instance(
         token=seen.token,
@@ -182,28 +192,14 @@ def _instance(view: _View) -> Instance:
         launched_at=seen.launched_at,
         address=seen.address,
         accepted=view.accepted_at is not None,
-        registered=_registered(view),
+        registered=not {None, EntryState.DRAINING} & at_home
+        if view.entries
+        else view.accepted_at is not None,
         leaving=drained or dying,
         ready=view.ready,
         dying=dying and not view.stuck_in_its_end,
-        in_service=_in_service(view),
+        in_service=at_home == {EntryState.IN_SERVICE},
         kept=view.kept,
-    )
-
-
-def _in_service(view: _View) -> bool:
-    return bool(view.entries) and all(
-        e is not None and e.state is EntryState.IN_SERVICE and view.is_at_home(e)
-        for e in view.entries
-    )
-
-
-def _registered(view: _View) -> bool:
-    if not view.entries:
-        return view.accepted_at is not None
-    return all(
-        e is not None and e.state is not EntryState.DRAINING and view.is_at_home(e)
-        for e in view.entries
     )
 
 
@@ -261,7 +257,7 @@ def _passing(view: _View) -> tuple[Health, str]:
             return Health.PENDING, "accepted, not listed at a balancer"
         if not view.is_at_home(entry):
             return Health.PENDING, f"accepted, listed at a balancer as {entry.address}"
-        if entry.state is EntryState.DOWN and late and sees:
+        if entry.state is EntryState.DOWN and late and sees and not view.starts_again:
             return Health.FAILED, "its look passes, but it is down at a balancer that sees others"
         if entry.state is not EntryState.IN_SERVICE:
             return Health.PENDING, f"accepted, {entry.state} at a balancer"
@@ -273,6 +269,8 @@ def _not_passing(view: _View) -> tuple[Health, str]:
     waited = seconds(view.now - view.waiting_since)
     deadline = f"{view.health.healthy_deadline:g} s"
     said = _last_words(view)
+    if view.starts_again:
+        return Health.PENDING, f"started again by its engine, not healthy yet: {said}"
     if view.accepted_at is not None and view.control and _failed_twice(view.answers):
         last = view.answers[-1].detail or "the check fails"
         return Health.FAILED, f"two failed looks in a row, the last: {last}"
