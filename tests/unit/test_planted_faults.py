@@ -15,10 +15,22 @@ from types import ModuleType
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from tests.safety import SEEN, World, dark_worlds, decide, healthy_worlds, travel, worlds
+from tests.safety import decide, travel
+from tests.worlds import (
+    SEEN,
+    World,
+    dark_worlds,
+    healthy_worlds,
+    whole_paces,
+    worlds,
+)
 
-from ovenbird.rollout import bucket, plan
+from ovenbird.rollout import bucket, counts, decision, endings, plan
+from ovenbird.rollout.decision import Pace
 from ovenbird.values.instance import Health
+
+PARTS = (bucket, decision, counts, endings, plan)
+"""All that the planner is made of, each after those that it imports."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +42,13 @@ class Fault:
 
 
 FAULTS = [
-    Fault("one below the floor", "serving <= floor", "serving < floor"),
-    Fault("no floor at all", "(instance.is_serving and serving <= floor)", "False"),
+    Fault(
+        "one below the floor",
+        "self._serving > self._floor",
+        "self._serving >= self._floor",
+        endings,
+    ),
+    Fault("no floor at all", "return self._serving > self._floor", "return True", endings),
     Fault(
         "one above the ceiling",
         "min(present + fleet.missing, ceiling)",
@@ -42,57 +59,61 @@ FAULTS = [
         "launches = tuple(_launches(fleet))",
         "launches = tuple(_launches(fleet)) + tuple(Launch(e.because) for e in endings)",
     ),
-    Fault("a termination is not counted", "serving -= instance.is_serving", "serving -= 0"),
-    Fault("no canary", "canary = self.untried and not self.proven", "canary = False"),
+    Fault("a termination is not counted", "self._serving -= serves", "self._serving -= 0", endings),
+    Fault("no canary", "return self.untried and not self.proven", "return False", counts),
     Fault(
         "two canaries",
-        "min(self.bounds.size, 1) - len(current)",
-        "min(self.bounds.size, 2) - len(current)",
+        "min(self.limit, 1) - len(self.current)",
+        "min(self.limit, 2) - len(self.current)",
+        counts,
     ),
-    Fault("the canary of every wave", "canary = self.untried and not self.proven", "canary = True"),
+    Fault(
+        "the canary of every wave", "return self.untried and not self.proven", "return True", counts
+    ),
     Fault("a failed canary is overlooked", "None if fleet.proven else _failure(fleet)", "None"),
     Fault(
         "the old ones go before the goal serves",
-        "len(fleet.present) if fleet.proven else _too_many_for_one_more(fleet)",
-        "len(fleet.present)",
+        "if not self._fleet.proven:",
+        "if False:",
+        endings,
     ),
     Fault(
         "a fleet without surge gives nothing up",
-        "return max(stays + 1 - fleet.bounds.ceiling, 0)",
+        "return max(stays + more - self.bounds.ceiling, 0)",
         "return 0",
+        counts,
     ),
     Fault(
         "a canary's room is taken twice",
-        "stays + 1 - fleet.bounds.ceiling",
-        "stays + 2 - fleet.bounds.ceiling",
+        "stays + more - self.bounds.ceiling",
+        "stays + more + 1 - self.bounds.ceiling",
+        counts,
     ),
     Fault(
         "a blind observer acts",
         "if unknown and len(unknown)",
         "if False and len(unknown)",
     ),
-    Fault(
-        "lost ones are counted",
-        "if pair[0] is not Bucket.LOST",
-        "if True",
-    ),
-    Fault("the surplus stays", "reversed(serving[size:])", "serving[:0]"),
-    Fault("a good one too many goes", "reversed(serving[size:])", "serving[size - 1 :]"),
-    Fault("the ill are never replaced", "if fleet.replaces(i))", "if False)"),
+    Fault("lost ones are counted", "if pair[0] not in ABSENT", "if True", counts),
+    Fault("the surplus stays", "reversed(serving[size:])", "serving[:0]", endings),
+    Fault("a good one too many goes", "reversed(serving[size:])", "serving[size - 1 :]", endings),
+    Fault("the ill are never replaced", "if fleet.replaces(i):", "if False:", endings),
     Fault(
         "done while one is still there",
         "== len(self.present) == self.bounds.size",
         "== self.bounds.size",
+        counts,
     ),
     Fault(
         "nobody is put back into service",
-        'yield Register(instance.token, f"passed its gate',
-        'yield from () and Register(instance.token, f"passed its gate',
+        'yield Register(instance.token, f"{why}',
+        'yield from () and Register(instance.token, f"{why}',
     ),
     Fault(
         "what was dropped half-way stays for ever",
-        'worth = [(i, "its drain had begun") for i in leaving]',
-        "worth: list[tuple[Instance, str]] = []",
+        "for i in fleet.of(Bucket.LEAVING):",
+        "for i in fleet.of():",
+        endings,
     ),
     Fault(
         "unknown ones may be ended",
@@ -122,6 +143,120 @@ FAULTS = [
         "the order of a report decides",
         "i), i) for i in sorted(observed, key=age)",
         "i), i) for i in observed",
+        counts,
+    ),
+    Fault(
+        "what is kept is ended",
+        "if instance.kept and is_listed(instance):",
+        "if False:",
+        endings,
+    ),
+    Fault(
+        "what is kept takes up room",
+        "ABSENT = (Bucket.LOST, Bucket.KEPT)",
+        "ABSENT = (Bucket.LOST,)",
+        counts,
+    ),
+    Fault(
+        "kept, and yet in service, it is forgotten there",
+        "i.kept and not current and not is_listed(i)",
+        "i.kept and not current",
+        bucket,
+    ),
+    Fault(
+        "the ill that balancers have in service count for nothing",
+        "or self._in_service > self._floor",
+        "or True",
+        endings,
+    ),
+    Fault(
+        "an overloaded one is ended and not counted",
+        "self._in_service -= serves or (ill and instance.in_service)",
+        "self._in_service -= serves",
+        endings,
+    ),
+    Fault(
+        "all that are ill for both go at once",
+        "return self._spare > 0 or self._standing > self._least",
+        "return True",
+        endings,
+    ),
+    Fault(
+        "an ill fleet blocks its fix",
+        "return self._spare > 0 or self._standing > self._least",
+        "return False",
+        endings,
+    ),
+    Fault(
+        "a checkpoint is not heeded",
+        "return self.limit - len(self.current)",
+        "return self.bounds.size - len(self.current)",
+        counts,
+    ),
+    Fault(
+        "at a checkpoint old ones go that nobody replaces",
+        "and self._fleet.partial and self._room <= 0",
+        "and False",
+        endings,
+    ),
+    Fault(
+        "a checkpoint is reached while one is missing",
+        "fleet.good + ready >= fleet.limit",
+        "True",
+    ),
+    Fault(
+        "a checkpoint is never reached",
+        "if fleet.partial and fleet.good",
+        "if False and fleet.good",
+    ),
+    Fault(
+        "traffic before all are ready",
+        "return len(ready) >= fleet.bounds.size",
+        "return len(ready) >= 1",
+    ),
+    Fault(
+        "a switch that was interrupted stays half done",
+        "if not fleet.pace.switch or fleet.good:",
+        "if not fleet.pace.switch:",
+    ),
+    Fault(
+        "retired before all of the goal serve",
+        "return self.good >= self.bounds.size",
+        "return self.good > 0",
+        counts,
+    ),
+    Fault(
+        "a switch ends what it should keep",
+        'yield Retire(instance.token, f"stale',
+        'yield Terminate(instance.token, f"stale',
+        endings,
+    ),
+    Fault(
+        "a drain that had begun is not finished by the switch",
+        "fleet.of(Bucket.STALE, Bucket.LEAVING):",
+        "fleet.of(Bucket.STALE):",
+        endings,
+    ),
+    Fault(
+        "before a switch ready ones prove nothing",
+        "would = self.pace.switch and bool(self.of(Bucket.UNLISTED))",
+        "would = False",
+        counts,
+    ),
+    Fault(
+        "the circuit stays closed",
+        "if failed < max(fleet.pace.max_failed, 1):",
+        "if True:",
+    ),
+    Fault(
+        "those that are gone do not count",
+        "fleet.pace.failed + len(bad)",
+        "len(bad)",
+    ),
+    Fault(
+        "one that had served opens the circuit",
+        "not (i.dying or i.accepted)]",
+        "not i.dying]",
     ),
 ]
 
@@ -139,9 +274,20 @@ def test_without_a_fault_nothing_is_caught() -> None:
 
 
 def _hold_against_everything(planner: ModuleType) -> None:
+    seen_worlds = worlds(kinds=SEEN, pace=whole_paces())
+
     @settings(phases=[Phase.generate], max_examples=150)
-    @given(worlds(), dark_worlds(), healthy_worlds(), worlds(kinds=SEEN), st.integers(0, 2**32))
-    def check(world: World, dark: World, healthy: World, seen: World, seed: int) -> None:
+    @given(
+        worlds(),
+        dark_worlds(),
+        st.one_of(healthy_worlds(), healthy_worlds(Pace(switch=True))),
+        seen_worlds,
+        worlds(kinds=SEEN),
+        st.integers(0, 2**32),
+    )
+    def check(
+        world: World, dark: World, healthy: World, seen: World, partly: World, seed: int
+    ) -> None:
         decide(planner, world)
         decide(planner, dark)
         _, end, _ = travel(planner, healthy, chance=Random(seed))
@@ -149,25 +295,28 @@ def _hold_against_everything(planner: ModuleType) -> None:
         _, end, _ = travel(planner, seen, chance=Random(seed))
         assert isinstance(end, planner.Done | planner.Failed), "stopped before it arrived"
         travel(planner, seen, outcome=Health.FAILED, chance=Random(seed))
+        _, end, _ = travel(planner, partly, chance=Random(seed))
+        if not any(i.in_service and i.health is Health.FAILED for i in partly.fleet):
+            assert not isinstance(end, planner.Stuck), "stopped before it came as far as it may"
 
     check()
 
 
 def _with(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """Execute the planner from its source with the fault in it, beside the real one."""
-    source = inspect.getsource(fault.where)
-    assert source.count(fault.line) == 1, f"no longer fits the source: {fault.line}"
-    changed = _executed("planted", source.replace(fault.line, fault.planted), monkeypatch)
-    if fault.where is plan:
-        return changed
-    planner = _executed("planted_plan", inspect.getsource(plan), monkeypatch)
-    for name in ("Bucket", "age", "bucket_of", "is_ill"):
-        setattr(planner, name, getattr(changed, name))
+    """Execute all parts of the planner from their sources, with the fault in one of them, beside
+    the real ones."""
+    for part in PARTS:
+        source = inspect.getsource(part)
+        if part is fault.where:
+            assert source.count(fault.line) == 1, f"no longer fits the source: {fault.line}"
+            source = source.replace(fault.line, fault.planted)
+        planner = ModuleType(_planted_name(part))
+        monkeypatch.setitem(sys.modules, planner.__name__, planner)  # for imports, and dataclasses
+        for other in PARTS:
+            source = source.replace(f"from {other.__name__} ", f"from {_planted_name(other)} ")
+        exec(compile(source, planner.__name__, "exec"), vars(planner))
     return planner
 
 
-def _executed(name: str, source: str, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    module = ModuleType(name)
-    monkeypatch.setitem(sys.modules, name, module)  # dataclasses look their module up there
-    exec(compile(source, name, "exec"), vars(module))
-    return module
+def _planted_name(part: ModuleType) -> str:
+    return part.__name__.replace("ovenbird.rollout.", "planted_")

@@ -53,7 +53,12 @@ def _ending(instance: Instance, because: str) -> Retire | Terminate:
 
 
 class _Purse:
-    """What a wave may still spend on endings. Each one makes it smaller, none refills it."""
+    """What a wave may still spend on endings. Each one makes it smaller, none refills it.
+
+    ``room`` is how many must go so that the launches fit under the ceiling, ``spare`` the one of
+    them that may be ill and stale before others serve for it. ``place`` is one of the goal that
+    goes, ill, since its successor would be one more than the pace allows.
+    """
 
     def __init__(self, fleet: Counts) -> None:
         self._fleet = fleet
@@ -65,12 +70,15 @@ class _Purse:
         in_hand = fleet.of(Bucket.PENDING, Bucket.UNLISTED)
         coming = any(fleet.goal.is_run_by(i) for i in in_hand)
         self._spare = 0 if coming else fleet.too_many_for(min(fleet.missing, 1))
+        full = fleet.partial and fleet.missing <= 0 and fleet.limit > 0
+        self._place = 1 if full and not coming else 0
 
     def pays(self, bucket: Bucket, instance: Instance) -> bool:
         if bucket is Bucket.LEAVING and not self._fleet.pace.switch:
             return True
         if not self._fleet.proven:
-            return self._room > 0 and self._bears(instance)
+            place = bucket is Bucket.ILL and self._place > 0
+            return (self._room > 0 or place) and self._bears(instance)
         if bucket in OLD and self._fleet.pace.switch:
             return self._room > 0 and self._bears(instance)
         if bucket is Bucket.ILL_STALE and not instance.in_service:
@@ -98,6 +106,7 @@ class _Purse:
             return
         self._room -= 1
         self._spare -= 1
+        self._place -= 1
         self._standing -= bucket in OLD or bucket is Bucket.SERVING
 
     @property

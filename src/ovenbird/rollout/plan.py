@@ -143,8 +143,8 @@ def _idle(fleet: Counts) -> Plan:
             f"{len(unknown)} of {len(fleet.present)} instances are not seen "
             f"({unknown[0].token}: {unknown[0].because}); {fleet.numbers}"
         )
-    if fleet.partial and fleet.missing <= 0 and not fleet.of(Bucket.ILL):
-        ready = len(fleet.of(Bucket.UNLISTED))
+    ready = len(fleet.of(Bucket.UNLISTED))
+    if fleet.partial and fleet.good + ready >= fleet.limit:
         waits = f", {ready} ready for the switch" if ready else ""
         return Reached(
             f"{fleet.good} of {fleet.bounds.size} run {fleet.goal} and serve{waits}, "
@@ -160,14 +160,23 @@ def _registrations(fleet: Counts, gone: Collection[str]) -> Iterator[Register]:
     listed = fleet.serving
     if _may_register(fleet):
         places = fleet.bounds.size - fleet.good
-        why = "the switch, all are ready" if fleet.pace.switch else "passed its gate"
+        why = _why_now(fleet)
         for instance in fleet.of(Bucket.UNLISTED)[: max(places, 0)]:
-            yield Register(instance.token, f"{why}, gets no traffic: {fleet.numbers}")
+            yield Register(instance.token, f"{why}: {fleet.numbers}")
             listed += 1
     for instance in fleet.of(Bucket.IDLE):
         if listed < fleet.least and instance.token not in gone:
             yield Register(instance.token, f"stale, but missed in service: {fleet.numbers}")
             listed += 1
+
+
+def _why_now(fleet: Counts) -> str:
+    if not fleet.pace.switch:
+        return "passed its gate, gets no traffic"
+    size = fleet.bounds.size
+    if fleet.good:
+        return f"the switch had begun, {fleet.good} of {size} serve"
+    return f"switch, {len(fleet.of(Bucket.UNLISTED))} of {size} are ready"
 
 
 def _may_register(fleet: Counts) -> bool:

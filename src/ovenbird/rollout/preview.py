@@ -138,7 +138,7 @@ def _kept(played: Rehearsal, procedure: Procedure) -> Iterator[str]:
     if images:
         what = ", ".join(f"{n} of {image}" for image, n in sorted(images.items()))
         time = _spoken(procedure.keep_previous)
-        yield f"keeps {what} out of service for {time}: as long, a rollback is a switch"
+        yield f"keeps {what} out of service for {time}, for a switch back"
 
 
 def _told(goal: Goal, steps: Sequence[Step]) -> Iterator[tuple[bool, str, str]]:
