@@ -21,7 +21,8 @@ from ovenbird.balancer import haproxy_process
 from ovenbird.console import Console
 from ovenbird.fleet.traffic import Traffic
 from ovenbird.provider.podman import PodmanProvider
-from ovenbird.rollout import Outcome, open_entrances, roll_out
+from ovenbird.rollout import open_entrances, roll_out
+from ovenbird.rollout.drive import Outcome
 from ovenbird.rollout.goal import Chosen, choose, choose_rollback
 from ovenbird.rollout.intent import foresee
 from ovenbird.rollout.setting import Setting

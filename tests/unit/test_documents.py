@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from tests.builders import NOW, a_fleet, a_goal, a_version, an_instance
 
-from ovenbird.rollout import Outcome, Taken
+from ovenbird.rollout.drive import Outcome, Taken
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.plan import Launch, Terminate
 from ovenbird.rollout.status import Status

@@ -2,18 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Collection, Sequence
 from functools import partial
 from pathlib import Path
 
+from ovenbird.balancer import Balancer
 from ovenbird.balancer.registry import balancers_for
 from ovenbird.catalog import Catalog
-from ovenbird.clock import SystemClock
+from ovenbird.clock import Clock, SystemClock
 from ovenbird.config import load_fleets
 from ovenbird.console import Console
-from ovenbird.fleet.health import CONSOLE_LINES, probe_for
+from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
+from ovenbird.provider import Engine
 from ovenbird.provider.registry import provider_named
 from ovenbird.rollout.book import Book
+from ovenbird.rollout.bounded import LONGEST_CALL, BoundedBalancer, BoundedProvider
+from ovenbird.rollout.calls import Calls
+from ovenbird.rollout.checkpoints import Checkpoints
 from ovenbird.rollout.journal import Journal
+from ovenbird.rollout.lease import Leases
+from ovenbird.rollout.records import Records
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
@@ -37,20 +45,48 @@ def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Settin
     """Make everything ready for work on one fleet."""
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
+    balancers = balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health)
+    return setting_with(
+        project, site, console, fleet, provider=provider, balancers=balancers, clock=SystemClock()
+    )
 
-    console_of = partial(provider.console, lines=CONSOLE_LINES)
+
+def setting_with(
+    project: Path,
+    site: Site,
+    console: Console,
+    fleet: Fleet,
+    *,
+    provider: Engine,
+    balancers: Sequence[Balancer],
+    clock: Clock,
+    probe_for_fleet: Callable[[Collection[str]], Probe] | None = None,
+    longest_call: float = LONGEST_CALL,
+) -> Setting:
+    """Make a setting of ports that somebody else chose, each of them bounded in time."""
+    key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
+    engine = BoundedProvider(provider, longest=longest_call)
+    console_of = partial(engine.console, lines=CONSOLE_LINES)
+
+    def probe(accepted: Collection[str]) -> Probe:
+        return probe_for(fleet.health, console=console_of, accepted=accepted)
+
     return Setting(
         project=project,
         site=site,
         fleet=fleet,
         key=key,
         catalog=Catalog(site.database),
-        provider=provider,
-        balancers=balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health),
-        probe_for=lambda accepted: probe_for(fleet.health, console=console_of, accepted=accepted),
+        provider=engine,
+        balancers=tuple(BoundedBalancer(each, longest=longest_call) for each in balancers),
+        probe_for=probe_for_fleet or probe,
         journal=Journal(site.database, key),
+        records=Records(site.database, key),
+        checkpoints=Checkpoints(site.database),
         book=Book(site.database, key),
-        clock=SystemClock(),
+        leases=Leases(site.database, key, folder=site.folder, by=whoami()),
+        calls=Calls(site.folder, key, clock, longest=longest_call),
+        clock=clock,
         console=console,
         by=whoami(),
     )

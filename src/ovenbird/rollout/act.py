@@ -3,117 +3,190 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.plan import Launch, Register, Step, Terminate
+from ovenbird.rollout.plan import Launch, Register, Retire, Step, Terminate
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked, ConfigurationError
+from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationError
 from ovenbird.values.fleet import BalancerSpec, Order
 from ovenbird.values.image import ImageRef, StopPolicy
-from ovenbird.values.instance import EntryState
 
 CONSOLE_LINES = 5000
 CONSOLE_BYTES = 1_000_000
+LOOK_AT_A_DRAIN = 0.05
+"""Seconds between two looks at how many sessions a drain still has."""
+
+
+class BudgetSpent(Blocked):
+    """As many instances of the environment are being ended as its budget allows."""
 
 
 class Hands:
-    """The hands of one driver: launch, register, and end; nothing else."""
+    """The hands of one driver: launch, register, retire and end; nothing else.
 
-    def __init__(self, setting: Setting, chosen: Chosen, begun: Begun, lookout: Lookout) -> None:
+    Every call is made alone on this host, by who holds the lease, and stands in the journal
+    before it is made.
+    """
+
+    def __init__(
+        self, setting: Setting, chosen: Chosen, begun: Begun, lookout: Lookout, lease: Lease
+    ) -> None:
         self._setting, self._chosen, self._begun = setting, chosen, begun
-        self._lookout = lookout
+        self._lookout, self._lease = lookout, lease
+        self.wave = 0
 
-    def take(self, step: Step, *, wave: int) -> str:
+    def take(self, step: Step) -> str:
         """Take one step, and return the token of the instance that it was about."""
         match step:
             case Launch(because):
-                return self._launch(wave, because)
+                return self._launch(because)
             case Register(token, because):
-                self._register(wave, token, because)
+                self._register(token, because)
+                return token
+            case Retire(token, because):
+                self.retire([(token, because)])
                 return token
             case Terminate(token, because):
-                self._terminate(wave, token, because)
+                self._terminate(token, because)
                 return token
 
-    def finish_launches(self) -> None:
-        """Deal with what a dead driver left in the air, by its token.
+    def retire(self, leaving: Sequence[tuple[str, str]]) -> None:
+        """Take several out of service at once, and keep them for as long as the fleet says.
 
-        Never conclude that something was not created. A launch of the goal is made again, which
-        makes one of the two; any other is ended, with the launch data that it may have left.
+        They are drained side by side: the switch is over when the last drain has begun.
         """
         setting = self._setting
-        for step, token, version, slot in setting.journal.in_the_air():
-            if version == self._chosen.goal.version:
-                setting.console.step(f"Launching {token} again: nobody saw its launch end")
-                setting.provider.launch(self._order(token, slot))
-            elif all(token != seen.token for seen in setting.provider.instances(setting.key)):
-                setting.provider.terminate(token, stop=StopPolicy())
-            setting.journal.finished(step, at=setting.clock.now())
+        rolls_back = self._chosen.kind == "rollback"
+        keep = 0.0 if rolls_back else setting.fleet.procedure.keep_previous
+        for token, because in leaving:
+            setting.console.step(f"Taking {token} out of service ({because})")
+            self._begin_drain(token, because)
+            until = setting.clock.now() + timedelta(seconds=keep)
+            setting.records.keep(token, until=until)
+        for token, because in leaving:
+            self._wait_for_sessions(token)
+            self.deregister(token, because)
 
-    def forget_strangers(self) -> None:
-        """Take servers out of a balancer that no instance stands behind.
-
-        Where the engine lists none of the fleet and the balancer has some in service, that engine,
-        or our way to it, is not the one that started them: `Blocked`, and nothing is touched.
-        """
-        setting, ended = self._setting, self._setting.journal.gone()
-        blind = not setting.provider.instances(setting.key)
-        for balancer in setting.balancers:
-            entries = {entry.token: entry for entry in balancer.entries()}
-            for token in self._lookout.forgotten(entries):
-                serves = entries[token].state is EntryState.IN_SERVICE
-                if blind and serves and token not in ended:
-                    raise Blocked(
-                        f"{balancer.name} has {token} in service, and {setting.fleet.provider} "
-                        "does not know it.",
-                        remedy="Nothing was ended. See that provider: and the user are those that "
-                        "started it; if it is really gone, its balancer will soon find it down.",
-                    )
-                setting.console.step(f"Removing {token} from {balancer.name}: it is gone")
-                balancer.deregister(token)
-
-    def _launch(self, wave: int, because: str) -> str:
+    def _launch(self, because: str) -> str:
         setting, now = self._setting, self._setting.clock.now()
         setting.catalog.launchable(ImageRef.parse(self._chosen.goal.version))  # revoked meanwhile?
         order = self._order(_token(setting), self._free_slot())
         setting.console.step(f"Launching {order.token} of {order.version} ({because})")
-        step = setting.journal.intend_launch(self._begun, wave, order, because, now)
-        setting.provider.launch(order)
-        setting.journal.finished(step, at=setting.clock.now())
+        with setting.calls.alone():
+            step = setting.journal.intend_launch(
+                self._begun,
+                self.wave,
+                order,
+                because,
+                now,
+                self._lease.require,
+                place=setting.provider.place,
+            )
+            setting.provider.launch(order)
+            setting.journal.finished(step, at=setting.clock.now())
         return order.token
 
-    def _register(self, wave: int, token: str, because: str) -> None:
-        setting = self._setting
-        setting.console.step(f"Registering {token} ({because})")
-        step = self._intend(wave, "register", token, because)
-        for balancer in setting.balancers:
-            balancer.register(self._lookout.seen(token))
-        setting.journal.finished(step, at=setting.clock.now())
+    def _register(self, token: str, because: str) -> None:
+        self._setting.console.step(f"Registering {token} ({because})")
+        known = self._lookout.records[token]
+        if known.kept_until is not None:
+            self._setting.records.use(token)
+        with self._call("register", token, because):
+            for balancer in self._setting.balancers:
+                balancer.register(self._lookout.seen(token))
 
-    def _terminate(self, wave: int, token: str, because: str) -> None:
+    def _terminate(self, token: str, because: str) -> None:
         setting = self._setting
+        self._require_budget(token)
         setting.console.step(f"Draining and ending {token} ({because})")
-        step = self._intend(wave, "terminate", token, because)
-        stop = self._stop_of(self._lookout.seen(token).version)
-        for balancer, spec in zip(setting.balancers, self._specs(), strict=True):
-            left = balancer.drain(token, timeout=spec.drain_timeout)
-            if left:
-                setting.console.note(f"  {left} sessions are cut after {spec.drain_timeout:g} s")
-        for balancer in setting.balancers:
-            balancer.deregister(token)
-        console = self._save_console(token)
-        setting.provider.terminate(token, stop=stop)
-        now = setting.clock.now()
-        setting.journal.ended(token, because=because, console=str(console), at=now)
-        setting.journal.finished(step, at=now)
+        self._begin_drain(token, because)
+        self._wait_for_sessions(token)
+        self.deregister(token, because)
+        self.end(token, because)
 
-    def _intend(self, wave: int, verb: str, token: str, because: str) -> int:
-        return self._setting.journal.intend(
-            self._begun, wave, verb, token, because=because, at=self._setting.clock.now()
-        )
+    def end(self, token: str, because: str) -> None:
+        """End an instance that gets no traffic any more, and keep the end of its console."""
+        setting = self._setting
+        stop = self._stop_of(self._lookout.records[token].version)
+        console = self._save_console(token)
+        at, guard = setting.clock.now(), self._lease.require
+        with setting.calls.alone():
+            step = setting.journal.intend(
+                self._begun, self.wave, "terminate", token, because=because, at=at, guard=guard
+            )
+            setting.provider.terminate(token, stop=stop)
+            now = setting.clock.now()
+            setting.journal.ended(step, token, because=because, console=str(console), at=now)
+
+    def _begin_drain(self, token: str, because: str) -> None:
+        with self._call("drain", token, because):
+            for balancer in self._setting.balancers:
+                balancer.drain(token, timeout=0)
+
+    def _wait_for_sessions(self, token: str) -> None:
+        """Wait until the sessions of a drain have ended, or ``drain_timeout`` is over.
+
+        Nothing is held between two looks: a rollback does not queue behind a drain, and one that
+        has taken over meanwhile is not drained against.
+        """
+        setting = self._setting
+        for balancer, spec in zip(setting.balancers, self._specs(), strict=True):
+            ends = setting.clock.now() + timedelta(seconds=spec.drain_timeout)
+            quiet = 0
+            while quiet < 2:  # a request may have been dealt out and not counted yet
+                with setting.calls.alone():
+                    self._lease.renew_or_raise()
+                    left = balancer.drain(token, timeout=0)
+                quiet = 0 if left else quiet + 1
+                if left and setting.clock.now() >= ends:
+                    told = f"  {left} sessions are cut after {spec.drain_timeout:g} s"
+                    setting.console.note(told)
+                    break
+                setting.clock.sleep(LOOK_AT_A_DRAIN)
+
+    def deregister(self, token: str, because: str) -> None:
+        """Take it out of every balancer, and believe none that still lists it."""
+        with self._call("deregister", token, because):
+            for balancer in self._setting.balancers:
+                balancer.deregister(token)
+                if any(entry.token == token for entry in balancer.entries()):
+                    raise BalancerUnreachable(
+                        f"{balancer.name} said that it let go of {token}, and still lists it.",
+                        remedy="It was not ended. See that balancer, then run this again.",
+                    )
+
+    @contextmanager
+    def _call(self, verb: str, token: str, because: str) -> Iterator[None]:
+        """Make one call that changes something: alone, allowed, and written down."""
+        setting = self._setting
+        with setting.calls.alone():
+            at, guard = setting.clock.now(), self._lease.require
+            step = setting.journal.intend(
+                self._begun, self.wave, verb, token, because=because, at=at, guard=guard
+            )
+            yield
+            setting.journal.finished(step, at=setting.clock.now())
+
+    def _require_budget(self, token: str) -> None:
+        """Ask the environment's budget before an ending; a rollback does not."""
+        most = self._setting.fleet.budget.instances
+        if most is None or self._chosen.kind == "rollback":
+            return
+        others = [each for each in self._setting.records.being_ended() if each != token]
+        if len(others) >= most:
+            raise BudgetSpent(
+                f"{len(others)} instances of {self._setting.key.env} are being ended, and the "
+                f"budget allows {most} at once ({others[0]}).",
+                remedy="Wait until they are gone, or raise budget: {instances: …} in "
+                f"inventories/{self._setting.key.env}/fleets.yml.",
+            )
 
     def _order(self, token: str, slot: int) -> Order:
         chosen = self._chosen
@@ -126,6 +199,10 @@ class Hands:
             launch=chosen.launch,
             slot=slot,
         )
+
+    def launch_again(self, token: str, slot: int) -> None:
+        """Make a launch again that nobody saw end: the token makes one of the two."""
+        self._setting.provider.launch(self._order(token, slot))
 
     def _free_slot(self) -> int:
         """Return the lowest number that no instance of the fleet has."""

@@ -22,6 +22,8 @@ class Standing:
     """What a fleet's next launch would be, and what it may not be."""
 
     settled: Goal | None = None
+    settled_at: datetime | None = None
+    paused: str = ""  # who paused it, and why
     pins: Mapping[str, str] = field(default_factory=dict)  # refused version → because
 
 
@@ -38,8 +40,13 @@ class Book:
         settled = None
         if row is not None and row.settled is not None:
             settled = Goal(version=row.settled, launch_hash=row.settled_hash)
+        paused = ""
+        if row is not None and row.paused_because is not None:
+            paused = f"by {row.paused_by}: {row.paused_because}"
         return Standing(
             settled=settled,
+            settled_at=row.settled_at if row is not None else None,
+            paused=paused,
             pins={pin.version: pin.because for pin in refused},
         )
 
@@ -48,15 +55,23 @@ class Book:
         with self._database.begin() as db:
             if not db.execute(delete(pins).where(self._mine(pins))).rowcount:
                 return
-            deed = Deed(
-                at=at,
-                by=by,
-                verb="unpin",
-                env=self._key.env,
-                subject=self._key.name,
-                because=because,
-            )
-            record(db, deed)
+            self._record(db, "unpin", by=by, because=because, at=at)
+
+    def pause(self, *, by: str, because: str, at: datetime) -> None:
+        """Let rollouts start no more work here until somebody resumes. Repairs go on."""
+        with self._database.begin() as db:
+            note(db, self._key, paused_because=because, paused_by=by, paused_at=at)
+            self._record(db, "pause", by=by, because=because, at=at)
+
+    def resume(self, *, by: str, because: str, at: datetime) -> bool:
+        """Take a pause back; False where there is none."""
+        with self._database.begin() as db:
+            paused = _here(self._key) & fleets.c.paused_because.is_not(None)
+            free = {"paused_because": None, "paused_by": None, "paused_at": None}
+            if not db.execute(update(fleets).where(paused).values(**free)).rowcount:
+                return False
+            self._record(db, "resume", by=by, because=because, at=at)
+            return True
 
     def has_served(self, version: str) -> bool:
         """Say whether a version has ever served in this fleet; one that has not is untried."""
@@ -95,6 +110,10 @@ class Book:
         """Forget that a goal failed, since somebody asked for another try."""
         with self._database.begin() as db:
             db.execute(delete(failed_goals).where(*self._goal(goal)))
+
+    def _record(self, db: Connection, verb: str, *, by: str, because: str, at: datetime) -> None:
+        place = {"env": self._key.env, "subject": self._key.name}
+        record(db, Deed(at=at, by=by, verb=verb, because=because, **place))
 
     def _mine(self, table: Table) -> ColumnElement[bool]:
         return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ovenbird.fleet.launch import resolve
 from ovenbird.rollout.journal import Begun
@@ -52,7 +52,7 @@ def still_allowed(setting: Setting, chosen: Chosen, *, retry: bool) -> None:
     Raises `Blocked` for what is revoked or pinned, `GoalFailed` for what has failed here.
     """
     version = setting.catalog.launchable(ImageRef.parse(chosen.goal.version))
-    if chosen.kind == "rollback":
+    if chosen.kind != "rollout":
         return
     if because := setting.book.standing().pins.get(str(version)):
         raise Blocked(
@@ -93,6 +93,18 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
         "a rollout here.",
         remedy="Bake a fixed image and roll it out, or name one with --image.",
     )
+
+
+def choose_repair(setting: Setting) -> Chosen | None:
+    """Resolve what replaces a lost instance: the settled image, with the launch data of now.
+
+    None where no rollout has ever completed here.
+    """
+    settled = setting.book.standing().settled
+    if settled is None:
+        return None
+    version = setting.catalog.launchable(ImageRef.parse(settled.version))
+    return replace(_chosen(setting, version, kind="repair"), untried=False)
 
 
 def _require_family(setting: Setting, ref: ImageRef) -> None:

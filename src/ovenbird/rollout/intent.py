@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.pacing import standing_hold
 from ovenbird.rollout.preview import RehearsalDocument, document, rehearse
 from ovenbird.rollout.rehearsal import play
 from ovenbird.rollout.setting import Setting
+from ovenbird.values.procedure import Strategy
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,21 +22,39 @@ class Foreseen:
     needs_an_answer: bool
 
 
-def foresee(setting: Setting, chosen: Chosen) -> Foreseen:
+def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> Foreseen:
     """Rehearse a rollout from what is observed now. Nothing is changed, nothing is promised."""
     observed = Lookout(setting).look_twice()
     least = setting.fleet.health.min_healthy_time
-    played = play(chosen.goal, setting.bounds, observed, untried=chosen.untried)
+    procedure = setting.fleet.procedure
+    if emergency or chosen.kind != "rollout":  # these pass every checkpoint without a stop
+        blue_green = procedure.strategy is Strategy.BLUE_GREEN
+        strategy = Strategy.BLUE_GREEN if blue_green else Strategy.ROLLING
+        procedure = replace(procedure, strategy=strategy, checkpoints=())
+    passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
+    hold = standing_hold(setting, chosen, emergency=emergency)
+    notes = [*chosen.notes, *([hold.failure.problem] if hold else [])]
+    played = play(
+        chosen.goal,
+        setting.bounds,
+        observed,
+        untried=chosen.untried,
+        procedure=procedure,
+        passed=max(passed - 1, 0),
+    )
+    text = rehearse(
+        setting.key,
+        chosen.goal,
+        setting.bounds,
+        observed,
+        untried=chosen.untried,
+        procedure=procedure,
+        passed=max(passed - 1, 0),
+        min_healthy_time=least,
+        notes=notes,
+    )
     return Foreseen(
-        text=rehearse(
-            setting.key,
-            chosen.goal,
-            setting.bounds,
-            observed,
-            untried=chosen.untried,
-            min_healthy_time=least,
-            notes=chosen.notes,
-        ),
+        text=text,
         document=document(played, min_healthy_time=least),
         needs_an_answer=bool(played.waves),
     )

@@ -1,28 +1,39 @@
-"""What a site remembers of one fleet: its goal, its steps, and what has passed its gate.
+"""What a site remembers of the rollouts of one fleet, and of every step that was taken in them.
 
 A step is durable before its call is made, and ended after: what is intended and not ended is
-what a killed driver left in the air.
+what a killed driver left in the air. A step that has ended does not start again.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, Table, desc, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
 
 from ovenbird.rollout.book import note, pin
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, rollouts, steps
+from ovenbird.values.errors import Superseded
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import Goal
+
+OPEN = ("running", "blocked", "inconclusive")
+"""Outcomes of a rollout that keeps its goal: it has neither arrived nor failed."""
+
+MAIN = ("rollout", "rollback")
+"""Kinds that give a fleet its goal; a repair only brings back what has settled."""
+
+Guard = Callable[[Connection], None]
+"""Asserts in a transaction that this driver may still change the fleet, or raises `Superseded`."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
-    """A rollout as it stands in the journal. ``outcome`` is "running" until it has ended."""
+    """A rollout as it stands in the journal. ``outcome`` is "running" until it has ended;
+    ``wish`` is what somebody else asks of its driver: "" or "cancel"."""
 
     id: str
     kind: str
@@ -34,37 +45,43 @@ class Begun:
     outcome: str = "running"
     because: str = ""
     told: str = ""
+    wish: str = ""
+    wish_by: str = ""
+    emergency: bool = False
 
 
-def fleets_with_instances(database: Database, env: str) -> dict[str, int]:
-    """Count, by fleet, the instances of an environment that were launched and not ended."""
-    query = (
-        select(instances.c.fleet, func.count())
-        .where(instances.c.env == env, instances.c.ended_at.is_(None))
-        .group_by(instances.c.fleet)
-    )
-    with database.begin() as db:
-        return {row[0]: row[1] for row in db.execute(query)}
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InTheAir:
+    """A step that was intended and whose end nobody saw."""
+
+    step: int
+    verb: str
+    token: str
+    version: str
+    launch_hash: str
+    slot: int
 
 
 class Journal:
-    """The memory of one fleet. Every method is one transaction."""
+    """The memory of one fleet's rollouts. Every method is one transaction."""
 
     def __init__(self, database: Database, key: FleetKey) -> None:
         self._database, self._key = database, key
 
-    def begin(self, begun: Begun, *, pins: tuple[str, str] | None = None) -> None:
-        """Write a new rollout down; one that was still running here is superseded by it.
+    def begin(self, begun: Begun, guard: Guard, *, pins: tuple[str, str] | None = None) -> None:
+        """Write a new rollout down; one that was still open here is superseded by it.
 
         ``pins`` is the version that a rollback leaves, and why: refused from its first moment,
         so that nothing rolls it forward again while the rollback is under way or interrupted.
         """
         with self._database.begin() as db:
-            db.execute(
-                update(rollouts)
-                .where(self._mine(rollouts), rollouts.c.outcome == "running")
-                .values(outcome="superseded", ended_at=begun.started_at, told=f"by {begun.id}")
-            )
+            guard(db)
+            if begun.kind in MAIN:
+                db.execute(
+                    update(rollouts)
+                    .where(self._mine(rollouts), rollouts.c.outcome == "running")
+                    .values(outcome="superseded", ended_at=begun.started_at, told=f"by {begun.id}")
+                )
             db.execute(
                 insert(rollouts).values(
                     id=begun.id,
@@ -78,56 +95,85 @@ class Journal:
                     owner=begun.owner,
                     because=begun.because,
                     started_at=begun.started_at,
+                    emergency=begun.emergency,
                 )
             )
             if pins is not None:
                 version, because = pins
                 pin(db, self._key, version, because=because, at=begun.started_at)
 
-    def resume(self, begun: Begun) -> None:
-        """Say that somebody is at work on it again."""
+    def resume(self, begun: Begun, guard: Guard, *, emergency: bool = False) -> bool:
+        """Say that somebody is at work on it again; False where it has ended meanwhile."""
+        facts: dict[str, object] = {"outcome": "running", "ended_at": None, "told": "", "wish": ""}
+        if emergency:
+            facts["emergency"] = True
         with self._database.begin() as db:
-            again = update(rollouts).where(rollouts.c.id == begun.id)
-            db.execute(again.values(outcome="running", ended_at=None, told=""))
+            guard(db)
+            still = rollouts.c.outcome.in_(OPEN)
+            again = update(rollouts).where(rollouts.c.id == begun.id, still).values(**facts)
+            return db.execute(again).rowcount == 1
 
     def unfinished(self) -> Begun | None:
         """Return the last rollout here if it has neither arrived nor failed: running, or
         interrupted by what had nothing to do with the image."""
         last = self.last()
-        open_ = ("running", "blocked", "inconclusive")
-        return last if last is not None and last.outcome in open_ else None
+        return last if last is not None and last.outcome in OPEN else None
 
     def last(self) -> Begun | None:
-        return self._last()
+        """Return the last rollout or rollback here, however it ended."""
+        return self._last(rollouts.c.kind.in_(MAIN))
 
     def completed(self) -> list[str]:
         """List the versions that completed a rollout here, the last one first, each once."""
         query = (
             select(rollouts.c.goal)
-            .where(self._mine(rollouts), rollouts.c.outcome == "done")
+            .where(self._mine(rollouts), rollouts.c.outcome == "done", rollouts.c.kind.in_(MAIN))
             .order_by(desc(rollouts.c.number))
         )
         with self._database.begin() as db:
             return list(dict.fromkeys(db.execute(query).scalars()))
 
+    def wish(self, begun: Begun) -> tuple[str, str]:
+        """Return what is asked of the driver of a rollout, and by whom: ("cancel", "bob@db1")."""
+        query = select(rollouts.c.wish, rollouts.c.wish_by).where(rollouts.c.id == begun.id)
+        with self._database.begin() as db:
+            row = db.execute(query).first()
+        return (row.wish, row.wish_by) if row else ("", "")
+
+    def ask(self, begun: Begun, wish: str, *, by: str) -> bool:
+        """Ask something of the driver of a running rollout; False where it has ended."""
+        running = (rollouts.c.id == begun.id) & (rollouts.c.outcome == "running")
+        with self._database.begin() as db:
+            asked = update(rollouts).where(running).values(wish=wish, wish_by=by)
+            return db.execute(asked).rowcount == 1
+
     def end(
-        self, begun: Begun, *, outcome: str, told: str, at: datetime, settles: bool = False
-    ) -> None:
-        """Close a rollout, and write it into the history.
+        self,
+        begun: Begun,
+        guard: Guard,
+        *,
+        outcome: str,
+        told: str,
+        at: datetime,
+        settles: bool = False,
+    ) -> bool:
+        """Close a rollout, and write it into the history; False where it was superseded.
 
         ``settles`` says that its goal served here to the end, and is what launches use now.
         """
         with self._database.begin() as db:
+            guard(db)
             ended = db.execute(
                 update(rollouts)
-                .where(rollouts.c.id == begun.id, rollouts.c.outcome == "running")
+                .where(rollouts.c.id == begun.id, rollouts.c.outcome.in_(OPEN))
                 .values(outcome=outcome, told=told, ended_at=at)
             ).rowcount
             if not ended:
-                return  # it was superseded meanwhile: another rollout's word counts now
+                return False  # another rollout's word counts now
             if outcome == "done" and settles:
                 settled = {"settled": begun.goal.version, "settled_hash": begun.goal.launch_hash}
                 note(db, self._key, **settled, settled_at=at)
+            reason = begun.because or told
             record(
                 db,
                 Deed(
@@ -138,16 +184,26 @@ class Journal:
                     subject=self._key.name,
                     before=begun.before,
                     after=begun.goal.version,
-                    because=begun.because or told,
+                    because=f"emergency: {reason}" if begun.emergency else reason,
                     outcome=outcome,
                 ),
             )
+            return True
 
     def intend_launch(
-        self, begun: Begun, wave: int, order: Order, because: str, at: datetime
+        self,
+        begun: Begun,
+        wave: int,
+        order: Order,
+        because: str,
+        at: datetime,
+        guard: Guard,
+        *,
+        place: str = "",
     ) -> int:
         """Make a launch durable, with the token that the instance will carry."""
         with self._database.begin() as db:
+            guard(db)
             db.execute(
                 insert(instances).values(
                     token=order.token,
@@ -158,74 +214,85 @@ class Journal:
                     slot=order.slot,
                     rollout_id=begun.id,
                     intended_at=at,
+                    place=place,
                 )
             )
             return self._step(db, begun, wave, "launch", order.token, because, at)
 
     def intend(
-        self, begun: Begun, wave: int, verb: str, token: str, *, because: str, at: datetime
+        self,
+        begun: Begun,
+        wave: int,
+        verb: str,
+        token: str,
+        *,
+        because: str,
+        at: datetime,
+        guard: Guard,
     ) -> int:
-        """Make a step on an instance that exists durable."""
+        """Make a step on an instance that exists durable: register, drain, deregister, terminate.
+
+        Raises `Superseded` where the instance has been ended already: a step that has finished
+        does not start again.
+        """
         with self._database.begin() as db:
+            guard(db)
+            query = select(instances.c.ended_at).where(instances.c.token == token)
+            if db.execute(query).scalar() is not None:
+                raise Superseded(
+                    f"{token} was ended already, so it is not {verb}ed again.",
+                    remedy="Run the same command again: it looks anew.",
+                )
             return self._step(db, begun, wave, verb, token, because, at)
 
     def finished(self, step: int, *, at: datetime) -> None:
-        """Say that a step's call has returned well."""
+        """Say that a step's call has returned well. Once is enough: the first end counts."""
         with self._database.begin() as db:
-            db.execute(update(steps).where(steps.c.id == step).values(outcome="done", ended_at=at))
+            _close_step(db, step, at)
 
-    def in_the_air(self) -> list[tuple[int, str, str, int]]:
-        """List the launches of this fleet without an end as (step, token, version, slot)."""
-        query = (
-            select(steps.c.id, steps.c.token, instances.c.version, instances.c.slot)
-            .join(instances, instances.c.token == steps.c.token)
-            .where(self._mine(instances), steps.c.verb == "launch")
-            .where(steps.c.outcome == "intended")
-        )
+    def ended(self, step: int, token: str, *, because: str, console: str, at: datetime) -> None:
+        """Say that an instance is gone, and that the step which ended it has finished."""
         with self._database.begin() as db:
-            return [(row.id, row.token, row.version, row.slot) for row in db.execute(query)]
-
-    def accept(self, token: str, *, at: datetime) -> None:
-        """Remember that an instance passed its gate; the first time counts."""
-        with self._database.begin() as db:
+            _close_step(db, step, at)
             db.execute(
                 update(instances)
-                .where(instances.c.token == token, instances.c.accepted_at.is_(None))
-                .values(accepted_at=at)
-            )
-
-    def accepted(self) -> Mapping[str, datetime]:
-        """Say when each instance of this fleet passed its gate."""
-        query = select(instances.c.token, instances.c.accepted_at).where(
-            self._mine(instances), instances.c.accepted_at.is_not(None)
-        )
-        with self._database.begin() as db:
-            return {row.token: row.accepted_at for row in db.execute(query)}
-
-    def gone(self) -> set[str]:
-        """Name every instance that this site has ended here."""
-        ours = self._mine(instances) & instances.c.ended_at.is_not(None)
-        with self._database.begin() as db:
-            return set(db.execute(select(instances.c.token).where(ours)).scalars())
-
-    def launched_at(self) -> Mapping[str, datetime]:
-        """Say when each instance was ordered, by the clock that everything else is judged by."""
-        query = select(instances.c.token, instances.c.intended_at).where(self._mine(instances))
-        with self._database.begin() as db:
-            return {row.token: row.intended_at for row in db.execute(query)}
-
-    def launched(self) -> set[str]:
-        """Name every instance that this site has a record of launching here."""
-        with self._database.begin() as db:
-            return set(db.execute(select(instances.c.token).where(self._mine(instances))).scalars())
-
-    def ended(self, token: str, *, because: str, console: str, at: datetime) -> None:
-        with self._database.begin() as db:
-            db.execute(
-                update(instances)
-                .where(instances.c.token == token)
+                .where(instances.c.token == token, instances.c.ended_at.is_(None))
                 .values(ended_at=at, ended_because=because, console=console)
             )
+
+    def in_the_air(self) -> list[InTheAir]:
+        """List the steps of this fleet that nobody saw end, the oldest first."""
+        query = (
+            select(steps.c.id, steps.c.verb, instances)
+            .join(instances, instances.c.token == steps.c.token)
+            .where(self._mine(instances), steps.c.outcome == "intended")
+            .order_by(steps.c.id)
+        )
+        with self._database.begin() as db:
+            return [
+                InTheAir(
+                    step=row.id,
+                    verb=row.verb,
+                    token=row.token,
+                    version=row.version,
+                    launch_hash=row.launch_hash,
+                    slot=row.slot,
+                )
+                for row in db.execute(query)
+            ]
+
+    def take_again(self, step: InTheAir, guard: Guard) -> bool:
+        """Claim a step in the air for one more try; False where it has ended meanwhile."""
+        with self._database.begin() as db:
+            guard(db)
+            claim = update(steps).where(steps.c.id == step.step, steps.c.outcome == "intended")
+            return db.execute(claim.values(attempts=steps.c.attempts + 1)).rowcount == 1
+
+    def leave(self, step: InTheAir, *, at: datetime) -> None:
+        """Say that a step is not taken again, since a new look decides: it may have been."""
+        with self._database.begin() as db:
+            left = update(steps).where(steps.c.id == step.step, steps.c.outcome == "intended")
+            db.execute(left.values(outcome="left", ended_at=at))
 
     def _mine(self, table: Table) -> ColumnElement[bool]:
         return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)
@@ -247,6 +314,9 @@ class Journal:
             outcome=row.outcome,
             because=row.because,
             told=row.told,
+            wish=row.wish,
+            wish_by=row.wish_by,
+            emergency=row.emergency,
         )
 
     def _step(
@@ -270,3 +340,8 @@ class Journal:
             )
         )
         return int(added.inserted_primary_key[0])  # type: ignore[index]
+
+
+def _close_step(db: Connection, step: int, at: datetime) -> None:
+    once = update(steps).where(steps.c.id == step, steps.c.outcome == "intended")
+    db.execute(once.values(outcome="done", ended_at=at))

@@ -10,53 +10,75 @@ from datetime import timedelta
 from ovenbird.fleet.gate import Accepted, judge
 from ovenbird.fleet.health import look_at_all
 from ovenbird.fleet.observe import observe
+from ovenbird.rollout.records import Record
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked
-from ovenbird.values.instance import EngineState, Entry, Instance, Look, Seen, Verdict
+from ovenbird.values.instance import (
+    EngineState,
+    Entry,
+    Expected,
+    Instance,
+    Look,
+    Seen,
+    Verdict,
+)
 
 
 class Lookout:
     """The eyes of one driver. A fresh one has seen nothing yet: what must be known for longer
-    than a moment (who passed the gate) stands in the journal."""
+    than a moment (who passed the gate) stands in the records."""
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
         self._looks: dict[str, deque[Look]] = {}
         self._seen: dict[str, Seen] = {}
         self._instances: tuple[Instance, ...] = ()
+        self.records: Mapping[str, Record] = {}
+        self.entries: list[Mapping[str, Entry]] = []
+        self.late: list[Seen] = []
+        """Instances that were ended and run all the same: a dead driver's call landed late."""
         health = setting.fleet.health
         self._memory = int(health.min_healthy_time / max(health.interval, 0.05)) + health.passes + 8
 
     def look(self) -> tuple[Instance, ...]:
         """Report every instance of the fleet as it is now.
 
-        Raises `Blocked` where instances of another site carry this fleet's name, and what the
-        engine and the balancers raise where they do not answer.
+        Raises `Blocked` where instances of another site, or of nobody's record, carry this
+        fleet's name, and what the engine and the balancers raise where they do not answer.
         """
         setting = self._setting
-        launched = setting.journal.launched_at()
+        listed = {seen.token: seen for seen in setting.provider.instances(setting.key)}
+        self._refuse_foreign(listed)
+        self.records = setting.records.of(listed)
+        self._refuse_unknown(listed)
+        self.late = [s for s in listed.values() if self._came_late(s)]
+        ended_late = {seen.token for seen in self.late}
         self._seen = {
-            seen.token: replace(seen, launched_at=launched.get(seen.token, seen.launched_at))
-            for seen in setting.provider.instances(setting.key)
+            token: replace(seen, launched_at=self.records[token].ordered_at)
+            for token, seen in listed.items()
+            if token not in ended_late
         }
-        self._refuse_foreign()
+        now = setting.clock.now()
         running = [s for s in self._seen.values() if s.state is EngineState.RUNNING]
-        accepted = setting.journal.accepted()
-        probe = setting.probe_for(accepted)
+        accepted = {t: r.accepted_at for t, r in self.records.items() if r.accepted_at is not None}
         longest = setting.fleet.health.timeout + 1
+        probe = setting.probe_for(accepted)
         for token, look in look_at_all(probe, running, setting.clock, longest=longest).items():
             self._looks.setdefault(token, deque(maxlen=self._memory)).append(look)
         asked = setting.balancers if self._seen else ()  # an empty fleet may have no entrance yet
-        entries: list[Mapping[str, Entry]] = [
-            {entry.token: entry for entry in balancer.entries()} for balancer in asked
-        ]
+        self.entries = [{entry.token: entry for entry in each.entries()} for each in asked]
         self._instances = observe(
             tuple(self._seen.values()),
             self._looks,
-            entries,
+            self.entries,
             accepted,
             health=setting.fleet.health,
             now=setting.clock.now(),
+            condemned={
+                t: r.condemned_because for t, r in self.records.items() if r.condemned_because
+            },
+            kept=[t for t, r in self.records.items() if r.kept_until and r.kept_until > now],
+            expected=tuple(self._expected(record) for record in self.not_listed_yet()),
         )
         return self._instances
 
@@ -69,39 +91,100 @@ class Lookout:
         self._setting.clock.sleep(self._setting.fleet.health.interval)
         return self.look()
 
-    def admit(self) -> list[tuple[str, str]]:
-        """Let those through the gate that have passed it, and say why: (token, because).
-
-        Durable before anybody registers them, so that a resumed driver knows.
-        """
-        setting, now = self._setting, self._setting.clock.now()
-        admitted = []
+    def ready_for_traffic(self) -> list[tuple[str, str]]:
+        """Name those that have just passed their gate, and say why: (token, because)."""
+        now, health = self._setting.clock.now(), self._setting.fleet.health
+        passed = []
         for instance in self._instances:
-            if instance.accepted or instance.dying:
+            known = self.records.get(instance.token)
+            condemned = known is not None and known.condemned_because is not None
+            if instance.accepted or instance.dying or condemned:
                 continue
             looks = tuple(self._looks.get(instance.token, ()))
-            match judge(instance.launched_at, looks, setting.fleet.health, now):
+            match judge(instance.launched_at, looks, health, now):
                 case Accepted(because):
-                    setting.journal.accept(instance.token, at=now)
-                    admitted.append((instance.token, because))
-        return admitted
+                    passed.append((instance.token, because))
+        return passed
 
     def seen(self, token: str) -> Seen:
         return self._seen[token]
 
-    def forgotten(self, entries: Mapping[str, Entry]) -> list[str]:
-        """Name a balancer's servers that no instance stands behind."""
-        return [token for token in entries if token not in self._seen]
+    def is_listed(self, token: str) -> bool:
+        """Say whether the engine showed it in the last look."""
+        return token in self._seen or any(seen.token == token for seen in self.late)
 
-    def age(self, instance: Instance) -> timedelta:
-        return self._setting.clock.now() - instance.launched_at
+    def not_listed_yet(self) -> list[Record]:
+        """Name what was ordered a moment ago and the engine does not show: it may be slow."""
+        return [r for r in self._never_listed() if self._age(r) <= self._patience]
 
-    def _refuse_foreign(self) -> None:
+    def never_listed(self) -> list[Record]:
+        """Name what the engine said that it launched, and has not shown for ``lost_after``."""
+        return [r for r in self._never_listed() if self._age(r) > self._patience]
+
+    def unlisted(self) -> list[Record]:
+        """Name what the engine showed once, does not show now, and nobody was seen to end."""
+        return [
+            record
+            for token, record in self.records.items()
+            if record.ended_at is None and record.listed_at and not self.is_listed(token)
+        ]
+
+    def _never_listed(self) -> list[Record]:
+        return [
+            record
+            for token, record in self.records.items()
+            if record.ended_at is None and not record.listed_at and token not in self._seen
+        ]
+
+    def _age(self, record: Record) -> timedelta:
+        return self._setting.clock.now() - record.ordered_at
+
+    @property
+    def _patience(self) -> timedelta:
+        return timedelta(seconds=self._setting.fleet.health.lost_after)
+
+    @staticmethod
+    def _expected(record: Record) -> Expected:
+        return Expected(
+            token=record.token,
+            version=record.version,
+            launch_hash=record.launch_hash,
+            slot=record.slot,
+            launched_at=record.ordered_at,
+        )
+
+    def _came_late(self, seen: Seen) -> bool:
+        ended = self.records[seen.token].ended_at is not None
+        return ended and seen.state is not EngineState.DYING
+
+    def _refuse_foreign(self, listed: Mapping[str, Seen]) -> None:
         mine = self._setting.key.site
-        if foreign := [s for s in self._seen.values() if s.fleet.site != mine]:
+        if foreign := [s for s in listed.values() if s.fleet.site != mine]:
             raise Blocked(
                 f"{len(foreign)} instances of {self._setting.key} belong to another site "
                 f"({foreign[0].fleet.site}; this one is {mine}): {foreign[0].token}.",
                 remedy="Nothing was touched. Set OVENBIRD_STATE to the state that they belong to, "
                 "or rename this fleet.",
+            )
+
+    def _refuse_unknown(self, listed: Mapping[str, Seen]) -> None:
+        """Whoever has lost part of his memory must not decide who may end."""
+        setting = self._setting
+        if unknown := sorted(listed.keys() - self.records.keys()):
+            raise Blocked(
+                f"{len(unknown)} instances of {setting.key} carry this site's mark, and the site "
+                f"has no record of them: {unknown[0]}.",
+                remedy="Nothing was touched. Restore the site's database from a newer backup. "
+                f"Where there is none, end them yourself with {setting.fleet.provider}'s own tool.",
+            )
+        here = setting.provider.place
+        away = [
+            r for r in self.records.values() if r.ended_at is None and r.place not in ("", here)
+        ]
+        if away:
+            raise Blocked(
+                f"{len(away)} instances of {setting.key} live at {away[0].place}, and this is "
+                f"{here}: {away[0].token}.",
+                remedy="Nothing was touched. Run this where they live, or end them there first "
+                "with size: 0.",
             )

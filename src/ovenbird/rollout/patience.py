@@ -33,6 +33,16 @@ class Patience:
         self._moved += self._since(since)
         self._calm = self._setting.clock.now()
 
+    def rested(self) -> None:
+        """Start all clocks again: the fleet is where it should be, and waits on purpose."""
+        self._moved = self._calm = self._setting.clock.now()
+
+    def require_budget(self, spent: Blocked) -> None:
+        """Wait for others to be done with their endings as long as for any progress."""
+        limit = self._setting.fleet.health.progress_deadline
+        if self._since(self._moved) > timedelta(seconds=limit):
+            raise spent
+
     def require_progress(self, why: str) -> None:
         self._calm = self._setting.clock.now()
         limit = self._setting.fleet.health.progress_deadline

@@ -13,15 +13,14 @@ from ovenbird.console import Console
 from ovenbird.fleet.health import Probe
 from ovenbird.provider import Engine
 from ovenbird.rollout.book import Book
+from ovenbird.rollout.calls import Calls
+from ovenbird.rollout.checkpoints import Checkpoints
 from ovenbird.rollout.journal import Journal
+from ovenbird.rollout.lease import Leases
+from ovenbird.rollout.records import Records
 from ovenbird.state.site import Site
 from ovenbird.values.fleet import Fleet, FleetKey
 from ovenbird.values.limits import Bounds
-
-
-def driver_lock(key: FleetKey) -> str:
-    """Name the lock that the one driver of a fleet holds."""
-    return f"fleet-{key.env}-{key.name}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,11 +36,17 @@ class Setting:
     balancers: Sequence[Balancer]
     probe_for: Callable[[Collection[str]], Probe]
     journal: Journal
+    records: Records
+    checkpoints: Checkpoints
     book: Book
+    leases: Leases
+    calls: Calls
     clock: Clock
     console: Console
     by: str
     bounds: Bounds = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "bounds", self.fleet.limits.of(self.fleet.size))
+        object.__setattr__(
+            self, "bounds", self.fleet.procedure.bounds(self.fleet.limits, self.fleet.size)
+        )

@@ -9,9 +9,9 @@ from datetime import datetime
 
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.lease import Holder
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.setting import Setting, driver_lock
-from ovenbird.state.lock import is_held
+from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
 from ovenbird.values.fleet import Fleet
 from ovenbird.values.instance import Goal, Instance
@@ -27,7 +27,7 @@ class Status:
     instances: Sequence[Instance]
     standing: Standing
     last: Begun | None
-    at_work: bool = False  # a driver is on this fleet now
+    holder: Holder | None = None  # who is at work on this fleet now
     problem: str = ""
 
     @property
@@ -54,10 +54,14 @@ class Status:
     @property
     def remarks(self) -> list[str]:
         """Tell what a person should know beside it."""
-        told = []
+        told = [f"at work: {self.holder}"] if self.holder is not None else []
+        if self.standing.paused:
+            told.append(f"paused {self.standing.paused}; invoke fleet.resume {self.fleet.name}")
+        if kept := sum(i.kept for i in self.instances):
+            told.append(f"{kept} previous kept out of service for a switch back")
         if self.last is not None and self.last.outcome != "done":
             when = f"{self.last.started_at.astimezone():%Y-%m-%d %H:%M}"
-            dead = self.last.outcome == "running" and not self.at_work
+            dead = self.last.outcome == "running" and self.holder is None
             how = "interrupted; the same command finishes it" if dead else self.last.outcome
             told.append(
                 f"the {self.last.kind} to {self.last.goal} of {when} is {how}"
@@ -90,9 +94,14 @@ def status_of(setting: Setting) -> Status:
         instances=instances,
         standing=setting.book.standing(),
         last=setting.journal.last(),
-        at_work=is_held(setting.site.folder, driver_lock(setting.key)),
+        holder=_at_work(setting),
         problem=problem,
     )
+
+
+def _at_work(setting: Setting) -> Holder | None:
+    holder = setting.leases.holder()
+    return holder if holder is not None and setting.leases.is_alive(holder) else None
 
 
 def _resolved(setting: Setting) -> str:

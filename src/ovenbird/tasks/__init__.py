@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, dev, house, image, rollout
+from ovenbird.tasks import bake, dev, fleet, house, image, report, rollout
 
 
 def make_namespace() -> Collection:
@@ -16,10 +16,10 @@ def make_namespace() -> Collection:
     top = Collection(
         bake.bake,
         bake.prove,
-        rollout.rollout,
         rollout.rollback,
-        rollout.status,
-        rollout.history,
+        report.status,
+        report.history,
+        fleet.tend,
         house.quickstart,
         house.run_tests,
         house.doctor,
@@ -38,7 +38,12 @@ def make_namespace() -> Collection:
             image.restore,
         )
     )
-    top.add_collection(Collection("fleet", rollout.unpin))
+    rollouts = Collection("rollout", rollout.all_)
+    rollouts.add_task(rollout.rollout, name="one", default=True)
+    top.add_collection(rollouts)
+    top.add_collection(
+        Collection("fleet", fleet.pause, fleet.resume, fleet.cancel, rollout.abort, fleet.unpin)
+    )
     top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults))
     return top
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ovenbird.rollout import Outcome
+    from ovenbird.rollout.drive import Outcome
     from ovenbird.rollout.goal import Chosen
     from ovenbird.rollout.intent import Foreseen
     from ovenbird.rollout.status import Status

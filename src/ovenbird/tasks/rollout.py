@@ -1,18 +1,18 @@
-"""rollout, rollback, status, history: what happens to servers."""
+"""rollout, rollout.all, rollback, fleet.abort: what changes servers."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
+from ovenbird.tasks.fleet import ENV, setting_of, settings_of
 from ovenbird.tasks.verb import verb
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ovenbird.rollout.goal import Chosen
     from ovenbird.rollout.setting import Setting
-
-ENV = "dev"
 
 COMMON = {
     "fleet": "A fleet of inventories/ENV/fleets.yml.",
@@ -23,21 +23,19 @@ COMMON = {
     "because": "Why; kept in the history.",
     "json": "Print one JSON document on stdout.",
 }
-
-
-def _setting(env: str, name: str, console: Console) -> Setting:
-    from ovenbird import assembly
-    from ovenbird.assembly import rolling
-    from ovenbird.state.site import open_site
-
-    project = assembly.project_folder(Path.cwd())
-    fleet = rolling.fleet_named(project, env, name)
-    return rolling.setting(project, open_site(), console, fleet)
+EMERGENCY = {
+    "emergency": "Ignore windows, soaks, approvals and metrics. Needs --because; kept in history.",
+}
 
 
 @verb(
     positional=["fleet"],
-    help={**COMMON, "retry": "Try a goal again that has failed here: end its failed instance."},
+    help={
+        **COMMON,
+        **EMERGENCY,
+        "retry": "Try a goal again that has failed here: end its failed instance.",
+        "wait": "Wait for whoever is at work on this fleet instead of giving up.",
+    },
 )
 def rollout(
     _: Any,
@@ -47,6 +45,8 @@ def rollout(
     yes: bool = False,
     plan: bool = False,
     retry: bool = False,
+    wait: bool = False,
+    emergency: bool = False,
     because: str = "",
     json: bool = False,
 ) -> None:
@@ -54,11 +54,62 @@ def rollout(
     from ovenbird.rollout.goal import choose
 
     console = Console()
-    setting = _setting(env, fleet, console)
-    chosen = choose(setting, image=image, retry=retry)
+    setting = setting_of(env, fleet, console)
     _carry_out(
-        setting, chosen, console, yes=yes, plan=plan, retry=retry, because=because, json=json
+        setting,
+        lambda: choose(setting, image=image, retry=retry),
+        console,
+        yes=yes,
+        plan=plan,
+        retry=retry,
+        wait=wait,
+        emergency=emergency,
+        because=because,
+        json=json,
     )
+
+
+@verb(
+    name="all",
+    help={"env": COMMON["env"], "yes": COMMON["yes"], "plan": COMMON["plan"], **EMERGENCY}
+    | {"because": COMMON["because"]},
+)
+def all_(
+    _: Any,
+    env: str = ENV,
+    yes: bool = False,
+    plan: bool = False,
+    emergency: bool = False,
+    because: str = "",
+) -> None:
+    """Roll an environment's fleets in the order of their stages, each after the last has soaked."""
+    from ovenbird.rollout.goal import choose
+    from ovenbird.rollout.stages import in_stages, roll_all
+
+    console = Console()
+    settings = settings_of(env, console)
+    if not settings:
+        console.step(f"{env} has no fleets: nothing was done")
+        return
+
+    def roll(setting: Setting) -> None:
+        with console.inside(f"{setting.key} (stage {setting.fleet.stage})"):
+            _carry_out(
+                setting,
+                lambda: choose(setting),
+                console,
+                yes=yes,
+                plan=plan,
+                emergency=emergency,
+                because=because,
+            )
+
+    if plan:
+        for stage in in_stages(settings):
+            for setting in stage:
+                roll(setting)
+        return
+    roll_all(settings, roll)
 
 
 @verb(positional=["fleet"], help=COMMON)
@@ -76,154 +127,134 @@ def rollback(
     from ovenbird.rollout.goal import choose_rollback
 
     console = Console()
-    setting = _setting(env, fleet, console)
-    chosen = choose_rollback(setting, image=image)
+    setting = setting_of(env, fleet, console)
     _carry_out(
-        setting, chosen, console, yes=yes, plan=plan, retry=False, because=because, json=json
+        setting,
+        lambda: choose_rollback(setting, image=image),
+        console,
+        yes=yes,
+        plan=plan,
+        because=because,
+        json=json,
     )
+
+
+@verb(
+    positional=["fleet"],
+    help={key: COMMON[key] for key in ("fleet", "env", "yes", "plan", "because")},
+)
+def abort(
+    _: Any,
+    fleet: str,
+    env: str = ENV,
+    yes: bool = False,
+    plan: bool = False,
+    because: str = "",
+) -> None:
+    """Stop the rollout that is under way here, and roll the fleet back."""
+    from ovenbird.rollout.goal import choose_rollback
+    from ovenbird.rollout.reins import require_unfinished
+
+    console = Console()
+    setting = setting_of(env, fleet, console)
+    open_ = require_unfinished(setting)
+    why = because or f"aborted the {open_.kind} to {open_.goal}"
+    _carry_out(setting, lambda: choose_rollback(setting), console, yes=yes, plan=plan, because=why)
 
 
 def _carry_out(
     setting: Setting,
-    chosen: Chosen,
+    choose: Callable[[], Chosen],
     console: Console,
     *,
     yes: bool,
     plan: bool,
-    retry: bool,
     because: str,
-    json: bool,
+    json: bool = False,
+    retry: bool = False,
+    wait: bool = False,
+    emergency: bool = False,
 ) -> None:
     """Print the plan, ask, and do it."""
-    from ovenbird.rollout import Outcome, open_entrances, roll_out
-    from ovenbird.rollout.intent import foresee
+    from ovenbird.rollout import roll_out
+    from ovenbird.rollout.drive import Outcome
     from ovenbird.tasks.documents import outcome_document, plan_document
-    from ovenbird.values.errors import BalancerUnreachable, ConfigurationError
+    from ovenbird.values.errors import ConfigurationError
 
-    try:
-        foreseen = foresee(setting, chosen)
-    except BalancerUnreachable:
-        if plan:
-            raise
-        open_entrances(setting)  # the site's own front door was down
-        foreseen = foresee(setting, chosen)
+    if emergency and not because:
+        raise ConfigurationError.of(
+            "An emergency rollout ignores windows and soaks, and says no reason.",
+            remedy="Nothing was done. Say why: --emergency --because …",
+        )
+    chosen = choose()
+    foreseen = _foreseen(setting, chosen, only_look=plan, emergency=emergency)
     console.note(foreseen.text)
     if plan:
         if json:
             console.document(plan_document(foreseen, chosen))
         return
-    if foreseen.needs_an_answer and not yes:
-        if not console.interactive:
-            raise ConfigurationError.of(
-                "This changes live servers, and there is no terminal to ask on.",
-                remedy="Nothing was done. Answer with --yes, or look only with --plan.",
-            )
-        if not console.ask("Do it?"):
-            console.note("Nothing was done.")
-            return
+    if foreseen.needs_an_answer and not yes and not _answered(console):
+        return
     outcome = Outcome(before=chosen.before, after=str(chosen.goal))
     try:
-        roll_out(setting, chosen, outcome, retry=retry, because=because)
+        if wait:
+            _when_free(setting, choose, outcome, retry, because, emergency)
+        else:
+            roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
     finally:
         if json:
             console.document(outcome_document(outcome))
     console.step(f"{setting.key}: {outcome.because}")
 
 
-@verb(
-    help={
-        "env": "The environment; all of them with --all.",
-        "fleet": "Only this fleet.",
-        "all": "Every environment.",
-        "json": "Print one JSON document on stdout.",
-    },
-)
-def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: bool = False) -> None:
-    """Show which instances run, which image, and how they are."""
-    from ovenbird import assembly
-    from ovenbird.assembly import rolling
-    from ovenbird.config import load_environments, load_fleets
-    from ovenbird.rollout.journal import fleets_with_instances
-    from ovenbird.rollout.status import status_of
-    from ovenbird.state.site import open_site
-    from ovenbird.tasks.documents import status_document
-    from ovenbird.tasks.show import show_status
+def _when_free(
+    setting: Setting,
+    choose: Callable[[], Chosen],
+    outcome: Any,
+    retry: bool,
+    because: str,
+    emergency: bool,
+) -> None:
+    """Roll out as soon as whoever is at work has finished or died; the goal is chosen then."""
+    from ovenbird.rollout import roll_out
+    from ovenbird.values.errors import Busy, Superseded
 
-    console = Console()
-    project = assembly.project_folder(Path.cwd())
-    site = open_site()
-    found = []
-    envs = load_environments(project) if all else [env]
-    for one in envs:
-        wanted = load_fleets(project, one)
-        if fleet:
-            wanted = {fleet: rolling.fleet_named(project, one, fleet)}
-        for described in wanted.values():
-            found.append(status_of(rolling.setting(project, site, console, described)))
-    if json:
-        console.document({"fleets": [status_document(status) for status in found]})
-        return
-    show_status(console, found)
-    for one in envs:
-        for name, count in fleets_with_instances(site.database, one).items():
-            if name not in load_fleets(project, one):
-                console.result(
-                    f"{one}/{name}: {count} launched and not ended, but the fleet is in no "
-                    f"inventories/{one}/fleets.yml any more; put it back with size: 0 and roll it"
-                )
+    while True:
+        try:
+            chosen = choose()
+            roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
+        except Superseded:
+            raise
+        except Busy as busy:
+            setting.console.progress(f"waiting: {busy.problem}")
+            setting.clock.sleep(1.0)
+        else:
+            return
 
 
-@verb(
-    help={
-        "env": "Only this environment.",
-        "subject": "Only this fleet, image or channel.",
-        "most": "How many of the newest.",
-        "json": "Print one JSON document on stdout.",
-    },
-)
-def history(_: Any, env: str = "", subject: str = "", most: str = "30", json: bool = False) -> None:
-    """Tell who changed what, when and why, newest first."""
-    import re
-    from dataclasses import asdict
+def _foreseen(setting: Setting, chosen: Chosen, *, only_look: bool, emergency: bool) -> Any:
+    from ovenbird.rollout import open_entrances
+    from ovenbird.rollout.intent import foresee
+    from ovenbird.values.errors import BalancerUnreachable
 
-    from ovenbird.state.history import deeds
-    from ovenbird.state.site import open_site
+    try:
+        return foresee(setting, chosen, emergency=emergency)
+    except BalancerUnreachable:
+        if only_look:
+            raise
+        open_entrances(setting)  # the site's own front door was down
+        return foresee(setting, chosen, emergency=emergency)
+
+
+def _answered(console: Console) -> bool:
     from ovenbird.values.errors import ConfigurationError
 
-    console = Console()
-    if not re.fullmatch(r"[1-9][0-9]{0,5}", most):
+    if not console.interactive:
         raise ConfigurationError.of(
-            f"{most!r} is no number of deeds.", remedy="Write --most 30, for example."
+            "This changes live servers, and there is no terminal to ask on.",
+            remedy="Nothing was done. Answer with --yes, or look only with --plan.",
         )
-    found = deeds(open_site().database, env=env, subject=subject, most=int(most))
-    if json:
-        console.document({"deeds": [{**asdict(d), "at": d.at.isoformat()} for d in found]})
-        return
-    console.table(
-        ["when", "who", "what", "of", "from", "to", "outcome", "because"],
-        [
-            [
-                f"{d.at.astimezone():%Y-%m-%d %H:%M:%S}",
-                d.by,
-                d.verb,
-                f"{d.env}/{d.subject}" if d.env else d.subject,
-                d.before,
-                d.after,
-                d.outcome,
-                d.because,
-            ]
-            for d in found
-        ],
-    )
-
-
-@verb(
-    positional=["fleet"],
-    help={"fleet": COMMON["fleet"], "env": COMMON["env"], "because": "Why. Required."},
-)
-def unpin(_: Any, fleet: str, because: str, env: str = ENV) -> None:
-    """Allow again what a rollback refused."""
-    console = Console()
-    setting = _setting(env, fleet, console)
-    setting.book.unpin(by=setting.by, because=because, at=setting.clock.now())
-    console.step(f"{setting.key} is not pinned any more")
+    if console.ask("Do it?"):
+        return True
+    console.note("Nothing was done.")
+    return False

@@ -1,0 +1,254 @@
+"""The loop of a rollout: look, compare, decide, act, look again."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from ovenbird.fleet.smoke import run_smoke
+from ovenbird.rollout.act import BudgetSpent, Hands
+from ovenbird.rollout.goal import Chosen
+from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.lease import Lease
+from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.pacing import Pacer
+from ovenbird.rollout.patience import Patience
+from ovenbird.rollout.plan import (
+    Done,
+    Doubtful,
+    Failed,
+    Launch,
+    Plan,
+    Reached,
+    Register,
+    Retire,
+    Step,
+    Stuck,
+    Terminate,
+    Wait,
+    Wave,
+    clear_failed,
+    next_wave,
+)
+from ovenbird.rollout.reconcile import Reconciler
+from ovenbird.rollout.repair import as_settled
+from ovenbird.rollout.setting import Setting
+from ovenbird.values.errors import BalancerUnreachable, GoalFailed
+from ovenbird.values.instance import Instance
+
+Observed = tuple[Instance, ...]
+
+MOST_TRIES = 5
+"""How often one driver tells the balancers the same of one instance before it disbelieves them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Taken:
+    """One step that was taken, with the instance that it was about."""
+
+    step: Step
+    token: str
+
+
+@dataclass(slots=True, kw_only=True)
+class Outcome:
+    """What a rollout did. ``waves`` holds the steps of each wave in the order of their taking."""
+
+    before: str
+    after: str
+    outcome: str = "running"
+    because: str = ""
+    waves: list[list[Taken]] = field(default_factory=list)
+
+
+class Driver:
+    """One driver of one rollout, for as long as it holds the lease."""
+
+    def __init__(
+        self,
+        setting: Setting,
+        chosen: Chosen,
+        begun: Begun,
+        lease: Lease,
+        outcome: Outcome,
+        *,
+        emergency: bool = False,
+    ) -> None:
+        self._setting, self._chosen, self._outcome = setting, chosen, outcome
+        self._lookout = Lookout(setting)
+        self._hands = Hands(setting, chosen, begun, self._lookout, lease)
+        self._pacer = Pacer(setting, chosen, begun, emergency=emergency)
+        self._patience = Patience(setting)
+        self._reconciler = Reconciler(setting, self._hands, self._lookout, lease)
+        self._untried = chosen.untried
+        self._told: dict[tuple[type[Step], str], int] = {}
+
+    def drive(self, *, retry: bool) -> str:
+        """Go on until the fleet has arrived; return why it has. Raises what stops it."""
+        chosen = self._chosen
+        self._lookout.look()
+        self._reconciler.finish_what_is_in_the_air(chosen.goal)
+        if retry or chosen.kind == "rollback":
+            observed = self._lookout.look()
+            self._take(clear_failed(chosen.goal, observed))
+        while True:
+            observed = self._look()
+            plan = next_wave(
+                chosen.goal,
+                self._setting.bounds,
+                observed,
+                untried=self._untried,
+                pace=self._pacer.pace(observed),
+            )
+            if (why := self._follow(plan, observed)) is not None:
+                return why
+            self._setting.clock.sleep(self._setting.fleet.health.interval)
+
+    def _look(self) -> Observed:
+        """Look, let through the gate who has passed it, and note what serves."""
+        observed = self._lookout.look()
+        self._reconciler.compare()
+        if self._admit() or self._lookout.late:
+            observed = self._lookout.look()
+        goal = self._chosen.goal
+        if any(goal.is_run_by(i) and i.is_serving for i in observed):
+            self._setting.book.serves(goal.version, at=self._setting.clock.now())
+            self._untried = False
+        self._patience.note(self._chosen, observed)
+        return as_settled(goal, observed) if self._chosen.kind == "repair" else observed
+
+    def _follow(self, plan: Plan, observed: Observed) -> str | None:
+        """Do what is planned; return why all is done, or None to look again."""
+        match plan:
+            case Wave(steps, _):
+                self._go_on(steps, observed)
+            case Done(why):
+                self._pacer.judge(now=True)
+                return why
+            case Reached(why):
+                self._patience.rested()
+                self._pacer.reached(why)
+            case Wait(why):
+                self._setting.console.progress(f"waiting: {why}")
+                self._patience.require_progress(why)
+            case Doubtful(why):
+                self._patience.require_sight(why)
+            case Stuck(why):
+                self._patience.require_room(why)
+            case Failed(why, tokens):
+                raise self._goal_failed(why, tokens)
+        return None
+
+    def _go_on(self, steps: tuple[Step, ...], observed: Observed) -> None:
+        """Take a wave, once the metrics allow it for what serves of the goal already."""
+        if any(self._chosen.goal.is_run_by(i) and i.is_serving for i in observed):
+            self._pacer.judge()
+        begun_at = self._setting.clock.now()
+        try:
+            self._take(_up_to_an_ending(steps))
+        except BudgetSpent as spent:
+            self._setting.console.progress(f"waiting: {spent.problem}")
+            self._patience.require_budget(spent)
+            return
+        self._patience.acted(begun_at)
+
+    def _admit(self) -> bool:
+        """Let those through the gate that have passed it and their smoke test: durable, before
+        anybody registers them, so that a resumed driver knows."""
+        setting = self._setting
+        passed = self._lookout.ready_for_traffic()
+        for token, because in passed:
+            if (fault := self._smoke(token)) is not None:
+                setting.records.condemn(token, because=fault)
+                setting.console.step(f"{token} is not good enough: {fault}")
+                continue
+            setting.records.accept(token, at=setting.clock.now())
+            setting.console.note(f"  {token} is healthy: {because}")
+        return bool(passed)
+
+    def _smoke(self, token: str) -> str | None:
+        """Run the operator's own judge on a new instance; return what is wrong, or None."""
+        setting, chosen = self._setting, self._chosen
+        spec = setting.fleet.procedure.smoke
+        if spec is None or chosen.kind != "rollout":
+            return None
+        seen = self._lookout.seen(token)
+        setting.console.progress(f"smoke test of {token}: {spec.argv[0]}")
+        verdict = run_smoke(
+            spec, seen, fleet=setting.key, image=chosen.goal.version, project=setting.project
+        )
+        return None if verdict.passed else f"{verdict.because}\n{verdict.evidence}".strip()
+
+    def _take(self, steps: tuple[Step, ...]) -> None:
+        """Take the steps of a wave. What was launched in the last one and only wants its traffic
+        now belongs to that one."""
+        if not steps:
+            return
+        waves = self._outcome.waves
+        if waves and all(isinstance(step, Register) for step in steps):
+            with self._setting.console.deeper():
+                self._take_each(steps)
+            return
+        waves.append([])
+        with self._setting.console.inside(f"Wave {len(waves)}: {_in_words(steps)}"):
+            self._take_each(steps)
+
+    def _take_each(self, steps: tuple[Step, ...]) -> None:
+        self._hands.wave = len(self._outcome.waves)
+        taken = self._outcome.waves[-1]
+        self._disbelieve(steps)
+        for step in steps:
+            if not isinstance(step, Retire):
+                taken.append(Taken(step=step, token=self._hands.take(step)))
+        if leaving := [step for step in steps if isinstance(step, Retire)]:
+            self._hands.retire([(step.token, step.because) for step in leaving])
+            taken += [Taken(step=step, token=step.token) for step in leaving]
+
+    def _disbelieve(self, steps: tuple[Step, ...]) -> None:
+        """Stop where a balancer is told the same again and again, and does not show it."""
+        for step in steps:
+            if not isinstance(step, (Register, Retire)):
+                continue
+            told = self._told[type(step), step.token] = (
+                self._told.get((type(step), step.token), 0) + 1
+            )
+            if told > MOST_TRIES:
+                raise BalancerUnreachable(
+                    f"The balancers were told {MOST_TRIES} times to "
+                    f"{'take' if isinstance(step, Register) else 'let go of'} {step.token}, and "
+                    "do not show it.",
+                    remedy="Nothing more was done. See what they say, then run this again.",
+                )
+
+    def _goal_failed(self, why: str, tokens: tuple[str, ...]) -> GoalFailed:
+        setting, goal = self._setting, self._chosen.goal
+        if self._chosen.kind != "repair":
+            setting.book.goal_failed(goal, because=why, at=setting.clock.now())
+        lines = setting.provider.console(tokens[0], lines=10) if tokens else ""
+        return GoalFailed(
+            f"{goal} does not become healthy in {setting.key}: {why}.",
+            remedy="What served still does; the failed instance is kept out of service for a "
+            f"look.\nBake a fixed image, go back with: invoke rollback {setting.fleet.name}, or "
+            "try this one once more with --retry.",
+            evidence=lines,
+        )
+
+
+def _up_to_an_ending(steps: tuple[Step, ...]) -> tuple[Step, ...]:
+    """Cut a wave after its first ending: a drain takes long, so we look again before the next."""
+    endings = [n for n, step in enumerate(steps) if isinstance(step, Terminate)]
+    return steps[: endings[0] + 1] if endings else steps
+
+
+def _in_words(steps: tuple[Step, ...]) -> str:
+    words = []
+    kinds: tuple[tuple[Callable[..., object], str], ...] = (
+        (Register, "register"),
+        (Launch, "launch"),
+        (Retire, "retire"),
+        (Terminate, "end"),
+    )
+    for kind, word in kinds:
+        if count := sum(type(step) is kind for step in steps):
+            words.append(f"{word} {count}")
+    return ", ".join(words)
