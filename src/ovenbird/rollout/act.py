@@ -149,7 +149,8 @@ class Hands:
                     told = f"  {left} sessions are cut after {spec.drain_timeout:g} s"
                     setting.console.note(told)
                     break
-                setting.clock.sleep(LOOK_AT_A_DRAIN)
+                if quiet < 2:
+                    setting.clock.sleep(LOOK_AT_A_DRAIN)
 
     def deregister(self, token: str, because: str) -> None:
         """Take it out of every balancer, and believe none that still lists it."""
