@@ -225,6 +225,9 @@ class Driver:
         if self._chosen.kind != "repair":
             setting.book.goal_failed(goal, because=why, at=setting.clock.now())
         lines = setting.provider.console(tokens[0], lines=10) if tokens else ""
+        for token in tokens:
+            if self._lookout.seen(token).restarts:  # kept for a look, it would never rest
+                self._hands.end(token, "it ends by itself, and its engine starts it again")
         return GoalFailed(
             f"{goal} does not become healthy in {setting.key}: {why}.",
             remedy="What served still does; the failed instance is kept out of service for a "

@@ -160,9 +160,8 @@ class Leases:
             beating.join()
             try:
                 lease.release()
-                Path(lock.lock_file).unlink(missing_ok=True)
             finally:
-                lock.release()  # a file that is there and free tells a successor: it is dead
+                lock.release()  # its file stays: one that is free tells a successor: it is dead
 
     def _take(self, kind: str, at_once: int | None) -> tuple[Lease, FileLock]:
         with self._database.begin() as db:
@@ -190,6 +189,7 @@ class Leases:
             previous=before,
             elsewhere=before is not None and not self.is_here(before),
         )
+        self._forget_locks(fence)
         return lease, lock
 
     def _write(
@@ -244,6 +244,14 @@ class Leases:
                 remedy="Wait until it has finished, or raise budget: {fleets: …} in "
                 f"inventories/{self._key.env}/fleets.yml.",
             )
+
+    def _forget_locks(self, fence: int) -> None:
+        """Remove the lock files of those before us: nobody asks after them any more."""
+        for path in (self._folder / "locks").glob(f"{self._lock_name(0).removesuffix('0')}*.lock"):
+            number = path.stem.rpartition("-")[2]
+            mine = number.isdigit() and path.stem == self._lock_name(int(number))
+            if mine and int(number) < fence:
+                path.unlink(missing_ok=True)
 
     def _lock_name(self, fence: int) -> str:
         return f"fleet-{self._key.env}-{self._key.name}-{fence}"
