@@ -105,7 +105,7 @@ def examine(
         _docker_shim(machine),
         _haproxy(machine),
         _mmdebstrap(machine),
-        *(_engine() if podman else ()),
+        *((*_engine(), _reboot(machine)) if podman else ()),
         _state_folder(site_folder, machine),
         _disk(site_folder, machine),
         _guard(project),
@@ -212,6 +212,20 @@ def _engine() -> list[Fact]:
         Fact(name=name, state=state(ok, remedy), detail=detail, remedy=remedy)
         for name, ok, detail, remedy in podman_engine.facts()
     ]
+
+
+def _reboot(machine: Machine) -> Fact:
+    unit = "default.target.wants/podman-restart.service"
+    if any(machine.text(Path(f"/{where}/systemd/system/{unit}")) for where in ("etc", "usr/lib")):
+        detail = "podman-restart.service starts the instances again"
+        return Fact(name="reboot", state=State.OK, detail=detail)
+    return Fact(
+        name="reboot",
+        state=State.WARN,
+        detail="nothing starts the instances again after a reboot of this host",
+        remedy="systemctl enable podman-restart.service; without systemd, at boot: podman start "
+        "--all --filter restart-policy=always",
+    )
 
 
 def _state_folder(folder: Path, machine: Machine) -> Fact:
