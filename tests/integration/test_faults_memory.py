@@ -36,9 +36,9 @@ def scene(tmp_path: Path) -> Iterator[MemoryScene]:
 
 
 def nothing_is_wrong(kills: list[Kill], note: Callable[[str, object], None]) -> None:
-    note("points", len(kills))
-    note("killed", sum(kill.killed for kill in kills))
-    note("lowest", min(kill.lowest for kill in kills))
+    note("points", str(len(kills)))
+    note("killed", str(sum(kill.killed for kill in kills)))
+    note("lowest", str(min(kill.lowest for kill in kills)))
     assert not [str(kill) for kill in kills if not kill.is_well]
     assert sum(kill.killed for kill in kills) >= 0.9 * len(kills)
 
