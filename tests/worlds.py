@@ -188,3 +188,37 @@ def healthy_worlds(pace: Pace = ALL) -> st.SearchStrategy[World]:
     return limits().map(
         lambda b: paced(World(bounds=b, fleet=tuple(instances(b.size))), pace),
     )
+
+
+def ill_worlds() -> st.SearchStrategy[World]:
+    """Every probe fails; the balancers have all of them in service, or none."""
+    return st.builds(
+        lambda b, busy: World(
+            bounds=b,
+            fleet=tuple(
+                overloaded(n) if busy else an_instance(n, "web/1", Health.FAILED, accepted=True)
+                for n in range(1, b.size + 1)
+            ),
+        ),
+        limits(),
+        st.booleans(),
+    )
+
+
+def corners() -> list[World]:
+    """What chance alone meets too seldom: at a checkpoint, the one of the goal is ill for the
+    probe alone; one that had served is ill, and one failure opens the circuit; what is kept
+    drains still; one is too many; one is being ended."""
+    three, four = Bounds(size=3, surge=1, unavailable=0), Bounds(size=4, surge=1, unavailable=0)
+    draining = replace(ready_unlisted(5, leaving=True), kept=True)
+    green = tuple(instances(4, "web/2"))
+    known = World(bounds=four, fleet=(), untried=False)
+    held_up = (*instances(2), overloaded(3, "web/2"))
+    fallen = an_instance(5, "web/2", Health.FAILED, accepted=True)
+    return [
+        replace(known, bounds=three, fleet=held_up, pace=Pace(upto=1)),
+        replace(known, fleet=(*green[:3], fallen), pace=Pace(max_failed=1)),
+        replace(known, fleet=(*green, draining)),
+        replace(known, fleet=(*green, an_instance(5, "web/2"))),
+        replace(known, fleet=(*green, an_instance(5, health=Health.PENDING, dying=True))),
+    ]

@@ -24,9 +24,14 @@ PURE = [
     "fleet/window.py",
     "provider/__init__.py",
     "rollout/bucket.py",
+    "rollout/counts.py",
+    "rollout/decision.py",
+    "rollout/document.py",
+    "rollout/endings.py",
     "rollout/plan.py",
     "rollout/preview.py",
     "rollout/rehearsal.py",
+    "rollout/repair.py",
     *(f"values/{path.name}" for path in sorted((SOURCE / "values").glob("*.py"))),
 ]
 WORLD = {

@@ -19,8 +19,10 @@ from tests.safety import decide, travel
 from tests.worlds import (
     SEEN,
     World,
+    corners,
     dark_worlds,
     healthy_worlds,
+    ill_worlds,
     whole_paces,
     worlds,
 )
@@ -273,18 +275,25 @@ def test_without_a_fault_nothing_is_caught() -> None:
     _hold_against_everything(plan)
 
 
-def _hold_against_everything(planner: ModuleType) -> None:
-    seen_worlds = worlds(kinds=SEEN, pace=whole_paces())
+TROUBLE = {kind: SEEN[kind] for kind in ("serving", "ill but in service", "ill", "draining")}
 
-    @settings(phases=[Phase.generate], max_examples=150)
-    @given(
-        worlds(),
-        dark_worlds(),
-        st.one_of(healthy_worlds(), healthy_worlds(Pace(switch=True))),
-        seen_worlds,
-        worlds(kinds=SEEN),
-        st.integers(0, 2**32),
+
+def _hold_against_everything(planner: ModuleType) -> None:
+    healthy = st.one_of(healthy_worlds(), healthy_worlds(Pace(switch=True)))
+    seen = st.one_of(
+        worlds(kinds=SEEN, pace=whole_paces(), most=6),
+        worlds(kinds=TROUBLE, pace=whole_paces(), most=6),
+        ill_worlds(),
     )
+    partly = st.one_of(
+        worlds(kinds=SEEN, most=6),
+        worlds(kinds=TROUBLE, most=6),
+        healthy_worlds(Pace(upto=1)),
+        healthy_worlds(Pace(upto=3)),
+    )
+
+    @settings(phases=[Phase.generate], max_examples=150, report_multiple_bugs=False)
+    @given(worlds(), dark_worlds(), healthy, seen, partly, st.integers(0, 2**32))
     def check(
         world: World, dark: World, healthy: World, seen: World, partly: World, seed: int
     ) -> None:
@@ -295,11 +304,17 @@ def _hold_against_everything(planner: ModuleType) -> None:
         _, end, _ = travel(planner, seen, chance=Random(seed))
         assert isinstance(end, planner.Done | planner.Failed), "stopped before it arrived"
         travel(planner, seen, outcome=Health.FAILED, chance=Random(seed))
-        _, end, _ = travel(planner, partly, chance=Random(seed))
-        if not any(i.in_service and i.health is Health.FAILED for i in partly.fleet):
-            assert not isinstance(end, planner.Stuck), "stopped before it came as far as it may"
+        _partly(planner, partly, Random(seed))
 
+    for corner in corners():
+        _partly(planner, corner, Random(0))
     check()
+
+
+def _partly(planner: ModuleType, world: World, chance: Random) -> None:
+    _, end, _ = travel(planner, world, chance=chance)
+    if not any(i.in_service and i.health is Health.FAILED for i in world.fleet):
+        assert not isinstance(end, planner.Stuck), "stopped before it came as far as it may"
 
 
 def _with(fault: Fault, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
