@@ -30,7 +30,8 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
     if emergency or chosen.kind != "rollout":  # these pass every checkpoint without a stop
         blue_green = procedure.strategy is Strategy.BLUE_GREEN
         strategy = Strategy.BLUE_GREEN if blue_green else Strategy.ROLLING
-        procedure = replace(procedure, strategy=strategy, checkpoints=())
+        keep = 0.0 if chosen.kind == "rollback" else procedure.keep_previous  # the bad are ended
+        procedure = replace(procedure, strategy=strategy, checkpoints=(), keep_previous=keep)
     passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
     hold = standing_hold(setting, chosen, emergency=emergency)
     notes = [*chosen.notes, *([hold.failure.problem] if hold else [])]
