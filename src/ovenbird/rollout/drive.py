@@ -108,14 +108,15 @@ class Driver:
         """Look, let through the gate who has passed it, and note what serves."""
         observed = self._lookout.look()
         self._reconciler.compare()
-        if self._admit() or self._lookout.late:
+        repairs = self._chosen.kind == "repair"
+        if self._admit() or self._lookout.late or (repairs and self._reconciler.end_the_expired()):
             observed = self._lookout.look()
         goal = self._chosen.goal
         if any(goal.is_run_by(i) and i.is_serving for i in observed):
             self._setting.book.serves(goal.version, at=self._setting.clock.now())
             self._untried = False
         self._patience.note(self._chosen, observed)
-        return as_settled(goal, observed) if self._chosen.kind == "repair" else observed
+        return as_settled(goal, observed) if repairs else observed
 
     def _follow(self, plan: Plan, observed: Observed) -> str | None:
         """Do what is planned; return why all is done, or None to look again."""

@@ -179,7 +179,9 @@ class Lookout:
             )
         here = setting.provider.place
         away = [
-            r for r in self.records.values() if r.ended_at is None and r.place not in ("", here)
+            record
+            for token, record in self.records.items()
+            if record.ended_at is None and record.place not in ("", here) and token not in listed
         ]
         if away:
             raise Blocked(

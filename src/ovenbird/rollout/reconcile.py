@@ -51,6 +51,21 @@ class Reconciler:
         self._forget_strangers()
         self._close_the_vanished()
 
+    def end_the_expired(self) -> bool:
+        """End the previous ones whose time is over; True where there were any.
+
+        A repair asks for it: seen through its eyes one that is accepted would be good enough to
+        serve again, and what a rollback left is not.
+        """
+        now, ended = self._setting.clock.now(), False
+        for token, record in self._lookout.records.items():
+            over = record.kept_until is not None and record.kept_until <= now
+            if over and record.ended_at is None and self._lookout.is_listed(token):
+                self._setting.console.step(f"Ending {token}: it was kept until now")
+                self._hands.end(token, f"kept until {record.kept_until:%Y-%m-%d %H:%M} UTC")
+                ended = True
+        return ended
+
     def _finish_launch(self, step: InTheAir, goal: Goal) -> None:
         setting = self._setting
         with setting.calls.alone():
