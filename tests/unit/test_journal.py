@@ -1,4 +1,4 @@
-"""What a site remembers of one fleet: its goal, its steps, its gate, and what it may not run."""
+"""What a site remembers of the rollouts of one fleet, and of every step that was taken."""
 
 from __future__ import annotations
 
@@ -6,12 +6,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Connection
 from tests.builders import KEY, NOW, a_goal, an_order
 
-from ovenbird.rollout.book import Book, Standing, pin
-from ovenbird.rollout.journal import Begun, Journal
+from ovenbird.rollout.book import Book, Standing
+from ovenbird.rollout.journal import Begun, Guard, Journal
+from ovenbird.rollout.records import Records
 from ovenbird.state.database import Database
 from ovenbird.state.history import deeds
+from ovenbird.values.errors import Superseded
 from ovenbird.values.fleet import FleetKey
 
 GOAL = a_goal("web/2", launch_hash="h2")
@@ -41,6 +44,24 @@ def begun(id_: str = "r1", *, kind: str = "rollout", minutes: int = 0) -> Begun:
     )
 
 
+def free(_: Connection) -> None:
+    """Guard nothing: nobody else is at work on this fleet."""
+
+
+def refused(_: Connection) -> None:
+    raise Superseded("It is somebody else's.", remedy="None.")
+
+
+def launched(journal: Journal, token: str) -> None:
+    journal.begin(begun(), free)
+    step = journal.intend_launch(begun(), 1, an_order(token), "1 of 3", NOW, free)
+    journal.finished(step, at=NOW)
+
+
+def intend(journal: Journal, verb: str, token: str, *, guard: Guard = free) -> int:
+    return journal.intend(begun(), 1, verb, token, because="stale", at=NOW, guard=guard)
+
+
 def test_a_fleet_that_was_never_rolled_remembers_nothing(journal: Journal, book: Book) -> None:
     assert journal.last() is journal.unfinished() is None
     assert journal.completed() == []
@@ -48,7 +69,7 @@ def test_a_fleet_that_was_never_rolled_remembers_nothing(journal: Journal, book:
 
 
 def test_a_rollout_is_read_as_it_was_begun(journal: Journal) -> None:
-    journal.begin(begun())
+    journal.begin(begun(), free)
 
     assert journal.last() == journal.unfinished() == begun()
 
@@ -57,8 +78,8 @@ def test_a_rollout_is_read_as_it_was_begun(journal: Journal) -> None:
 def test_a_rollout_that_was_stopped_by_no_fault_of_its_image_keeps_its_goal(
     outcome: str, journal: Journal
 ) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome=outcome, told="the lock", at=LATER)
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome=outcome, told="the lock", at=LATER)
 
     unfinished = journal.unfinished()
 
@@ -68,16 +89,16 @@ def test_a_rollout_that_was_stopped_by_no_fault_of_its_image_keeps_its_goal(
 
 @pytest.mark.parametrize("outcome", ["done", "failed"])
 def test_a_rollout_that_arrived_or_failed_is_finished(outcome: str, journal: Journal) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome=outcome, told="", at=LATER)
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome=outcome, told="", at=LATER)
 
     assert journal.unfinished() is None
 
 
 def test_a_resumed_rollout_runs_again(journal: Journal) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome="blocked", told="the lock", at=LATER)
-    journal.resume(begun())
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="blocked", told="the lock", at=LATER)
+    assert journal.resume(begun(), free)
 
     assert journal.last() == begun()
 
@@ -85,9 +106,9 @@ def test_a_resumed_rollout_runs_again(journal: Journal) -> None:
 def test_a_rollback_supersedes_the_rollout_that_is_under_way(
     journal: Journal, database: Database
 ) -> None:
-    journal.begin(begun("r1"))
-    journal.begin(begun("r2", kind="rollback", minutes=1))
-    journal.end(begun("r1"), outcome="done", told="I arrived", at=LATER)
+    journal.begin(begun("r1"), free)
+    journal.begin(begun("r2", kind="rollback", minutes=1), free)
+    journal.end(begun("r1"), free, outcome="done", told="I arrived", at=LATER)
 
     last = journal.last()
 
@@ -98,17 +119,17 @@ def test_a_rollback_supersedes_the_rollout_that_is_under_way(
 
 
 def test_a_rollout_that_arrived_settles_its_goal(journal: Journal, book: Book) -> None:
-    journal.begin(begun())
+    journal.begin(begun(), free)
     assert book.standing().settled is None
-    journal.end(begun(), outcome="done", told="", at=LATER, settles=True)
+    journal.end(begun(), free, outcome="done", told="", at=LATER, settles=True)
 
     assert book.standing().settled == GOAL
     assert journal.completed() == ["web/2"]
 
 
 def test_a_rollout_that_failed_settles_nothing(journal: Journal, book: Book) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome="failed", told="it answered 500", at=LATER)
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="failed", told="it answered 500", at=LATER)
 
     assert book.standing().settled is None
 
@@ -116,15 +137,15 @@ def test_a_rollout_that_failed_settles_nothing(journal: Journal, book: Book) -> 
 def test_completed_versions_are_told_once_each_the_last_one_first(journal: Journal) -> None:
     for minute, version in enumerate(["web/1", "web/2", "web/3", "web/2"]):
         one = replace(begun(f"r{minute}", minutes=minute), goal=a_goal(version))
-        journal.begin(one)
-        journal.end(one, outcome="done", told="", at=one.started_at)
+        journal.begin(one, free)
+        journal.end(one, free, outcome="done", told="", at=one.started_at)
 
     assert journal.completed() == ["web/2", "web/3", "web/1"]
 
 
 def test_the_end_of_a_rollout_stands_in_the_history(journal: Journal, database: Database) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome="failed", told="it answered 500", at=LATER)
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="failed", told="it answered 500", at=LATER)
 
     (deed,) = deeds(database)
 
@@ -135,70 +156,171 @@ def test_the_end_of_a_rollout_stands_in_the_history(journal: Journal, database: 
 
 def test_a_launch_is_known_before_it_is_made(journal: Journal) -> None:
     """A driver killed between the two finds here what it left in the air."""
-    journal.begin(begun())
-    step = journal.intend_launch(begun(), 1, an_order("web-1", version="web/2"), "1 of 3", NOW)
+    journal.begin(begun(), free)
+    order = an_order("web-1", version="web/2")
+    step = journal.intend_launch(begun(), 1, order, "1 of 3", NOW, free, place="here")
 
-    assert journal.in_the_air() == [(step, "web-1", "web/2", 1)]
-    assert journal.launched() == {"web-1"}
+    (left,) = journal.in_the_air()
+
+    assert (left.step, left.verb, left.token) == (step, "launch", "web-1")
+    assert (left.version, left.launch_hash, left.slot) == ("web/2", "none", 1)
     journal.finished(step, at=LATER)
     assert journal.in_the_air() == []
-    assert journal.launched() == {"web-1"}
 
 
-def test_an_ending_is_not_a_launch_in_the_air(journal: Journal) -> None:
-    journal.begin(begun())
-    journal.intend(begun(), 1, "terminate", "web-1", because="it is stale", at=NOW)
+@pytest.mark.parametrize("verb", ["register", "drain", "deregister", "terminate"])
+def test_every_step_is_known_before_it_is_taken(verb: str, journal: Journal) -> None:
+    launched(journal, "web-1")
+    intend(journal, verb, "web-1")
 
+    assert [(left.verb, left.token) for left in journal.in_the_air()] == [(verb, "web-1")]
+
+
+def test_a_step_that_finished_does_not_start_again(journal: Journal) -> None:
+    journal.begin(begun(), free)
+    step = journal.intend_launch(begun(), 1, an_order("web-1"), "1 of 3", NOW, free)
+    (left,) = journal.in_the_air()
+    assert journal.take_again(left, free)
+    journal.finished(step, at=LATER)
+
+    assert not journal.take_again(left, free)
     assert journal.in_the_air() == []
 
 
-def test_an_instance_passes_its_gate_once(journal: Journal) -> None:
-    journal.begin(begun())
-    journal.intend_launch(begun(), 1, an_order("web-1"), "1 of 3", NOW)
-    assert journal.accepted() == {}
-    journal.accept("web-1", at=NOW)
-    journal.accept("web-1", at=LATER)
+def test_an_instance_that_was_ended_is_the_subject_of_no_other_step(journal: Journal) -> None:
+    launched(journal, "web-1")
+    end = intend(journal, "terminate", "web-1")
+    journal.ended(end, "web-1", because="stale", console="", at=LATER)
 
-    assert journal.accepted() == {"web-1": NOW}
+    for verb in ("register", "drain", "deregister", "terminate"):
+        with pytest.raises(Superseded, match="ended already"):
+            intend(journal, verb, "web-1")
+    assert journal.in_the_air() == []
 
 
-def test_a_pin_refuses_a_version_until_somebody_unpins(book: Book, database: Database) -> None:
-    with database.begin() as db:
-        pin(db, KEY, "web/2", because="rolled back", at=NOW)
+def test_the_first_end_of_an_instance_counts(journal: Journal, database: Database) -> None:
+    launched(journal, "web-1")
+    for because, at in (("stale", NOW), ("again", LATER)):
+        journal.ended(0, "web-1", because=because, console="", at=at)
 
-    assert book.standing().pins == {"web/2": "rolled back"}
-    book.unpin(by="ann@host", because="it was the network", at=LATER)
-    assert book.standing() == Standing()
-    (deed,) = deeds(database, env="dev", subject="web")
-    assert (deed.verb, deed.because) == ("unpin", "it was the network")
+    (known,) = Records(database, KEY).of(["web-1"]).values()
+
+    assert known.ended_at == NOW
+
+
+def test_a_step_that_is_left_to_the_next_look_is_in_the_air_no_more(journal: Journal) -> None:
+    launched(journal, "web-1")
+    intend(journal, "drain", "web-1")
+    (left,) = journal.in_the_air()
+    journal.leave(left, at=LATER)
+
+    assert journal.in_the_air() == []
+    assert not journal.take_again(left, free)
+
+
+def test_whoever_may_not_change_the_fleet_writes_nothing(
+    journal: Journal, database: Database
+) -> None:
+    with pytest.raises(Superseded):
+        journal.begin(begun(), refused)
+    assert journal.last() is None
+    launched(journal, "web-1")
+    journal.end(begun(), free, outcome="blocked", told="the lock", at=NOW)
+    before = journal.last()
+
+    for attempt in (
+        lambda: journal.resume(begun(), refused),
+        lambda: journal.end(begun(), refused, outcome="done", told="", at=LATER, settles=True),
+        lambda: journal.intend_launch(begun(), 1, an_order("web-2"), "", LATER, refused),
+        lambda: intend(journal, "terminate", "web-1", guard=refused),
+    ):
+        with pytest.raises(Superseded):
+            attempt()
+
+    assert journal.last() == before
+    assert journal.in_the_air() == []
+    assert set(Records(database, KEY).of(["web-2"])) == {"web-1"}
+
+
+def test_a_cancel_is_heard_by_the_driver_of_the_rollout_and_not_by_the_next(
+    journal: Journal,
+) -> None:
+    journal.begin(begun(), free)
+    assert journal.wish(begun()) == ("", "")
+    assert journal.ask(begun(), "cancel", by="bob@db1")
+    assert journal.wish(begun()) == ("cancel", "bob@db1")
+    journal.resume(begun(), free)
+
+    assert journal.wish(begun())[0] == ""
+
+
+def test_nobody_asks_anything_of_a_rollout_that_has_ended(journal: Journal) -> None:
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="done", told="", at=LATER)
+
+    assert not journal.ask(begun(), "cancel", by="bob@db1")
+    assert not journal.resume(begun(), free)
+
+
+def test_a_repair_is_not_the_rollout_of_a_fleet(journal: Journal, book: Book) -> None:
+    journal.begin(begun("r1"), free)
+    journal.begin(begun("r2", kind="repair", minutes=1), free)
+
+    last = journal.last()
+
+    assert last is not None
+    assert (last.id, last.outcome) == ("r1", "running")
+    journal.end(begun("r2", kind="repair"), free, outcome="done", told="", at=LATER)
+    assert journal.completed() == []
+
+
+def test_an_emergency_stands_in_the_history(journal: Journal, database: Database) -> None:
+    one = replace(begun(), emergency=True, because="the shop is down")
+    journal.begin(one, free)
+    journal.end(one, free, outcome="done", told="", at=LATER)
+
+    (deed,) = deeds(database)
+
+    assert deed.because == "emergency: the shop is down"
+
+
+def test_a_rollout_that_becomes_an_emergency_is_one_from_then_on(journal: Journal) -> None:
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="blocked", told="no window", at=LATER)
+    journal.resume(begun(), free, emergency=True)
+
+    last = journal.last()
+
+    assert last is not None
+    assert last.emergency
 
 
 def test_a_rollback_pins_what_it_leaves_from_its_first_moment(journal: Journal, book: Book) -> None:
-    journal.begin(begun("r1"))
-    journal.end(begun("r1"), outcome="done", told="", at=NOW, settles=True)
-    journal.begin(begun("r2"), pins=("web/3", "rolled back"))
+    journal.begin(begun("r1"), free)
+    journal.end(begun("r1"), free, outcome="done", told="", at=NOW, settles=True)
+    journal.begin(begun("r2"), free, pins=("web/3", "rolled back"))
 
-    assert book.standing() == Standing(settled=GOAL, pins={"web/3": "rolled back"})
+    assert book.standing() == Standing(settled=GOAL, settled_at=NOW, pins={"web/3": "rolled back"})
 
 
 def test_a_second_rollback_keeps_the_pin_of_the_first(journal: Journal, book: Book) -> None:
-    journal.begin(begun("r1"), pins=("web/3", "it answered 500"))
-    journal.begin(begun("r2"), pins=("web/4", "so did this"))
+    journal.begin(begun("r1"), free, pins=("web/3", "it answered 500"))
+    journal.begin(begun("r2"), free, pins=("web/4", "so did this"))
 
     assert set(book.standing().pins) == {"web/3", "web/4"}
 
 
 def test_what_arrived_without_serving_settles_nothing(journal: Journal, book: Book) -> None:
-    journal.begin(begun())
-    journal.end(begun(), outcome="done", told="none wanted, none runs", at=NOW)
+    journal.begin(begun(), free)
+    journal.end(begun(), free, outcome="done", told="none wanted, none runs", at=NOW)
 
     assert book.standing().settled is None
 
 
 def test_a_superseded_rollout_has_no_last_word(journal: Journal, book: Book) -> None:
-    journal.begin(begun("r1"))
-    journal.begin(begun("r2"))
-    journal.end(begun("r1"), outcome="done", told="", at=LATER, settles=True)
+    journal.begin(begun("r1"), free)
+    journal.begin(begun("r2"), free)
+    journal.end(begun("r1"), free, outcome="done", told="", at=LATER, settles=True)
 
     assert book.standing().settled is None
     last = journal.last()
@@ -206,51 +328,19 @@ def test_a_superseded_rollout_has_no_last_word(journal: Journal, book: Book) -> 
     assert (last.id, last.outcome) == ("r2", "running")
 
 
-def test_a_failed_goal_is_remembered_with_its_launch_data(book: Book) -> None:
-    book.goal_failed(GOAL, because="it answered 500", at=NOW)
-
-    assert book.failure_of(GOAL) == (NOW, "it answered 500")
-    assert book.failure_of(replace(GOAL, launch_hash="other")) is None
-    assert book.failure_of(replace(GOAL, version="web/3")) is None
-
-
-def test_a_goal_that_fails_again_tells_its_last_failure(book: Book) -> None:
-    book.goal_failed(GOAL, because="it answered 500", at=NOW)
-    book.goal_failed(GOAL, because="it never answered", at=LATER)
-
-    assert book.failure_of(GOAL) == (LATER, "it never answered")
-
-
-def test_a_goal_that_gets_another_try_has_not_failed(book: Book) -> None:
-    book.goal_failed(GOAL, because="it answered 500", at=NOW)
-    book.forgive(GOAL)
-
-    assert book.failure_of(GOAL) is None
-
-
-def test_a_version_that_has_served_is_tried(book: Book) -> None:
-    assert not book.has_served("web/2")
-    book.serves("web/2", at=NOW)
-    book.serves("web/2", at=LATER)
-
-    assert book.has_served("web/2")
-    assert not book.has_served("web/1")
-
-
 def test_the_same_name_in_two_environments_never_meets(
     journal: Journal, book: Book, database: Database
 ) -> None:
-    journal.begin(begun(), pins=("web/3", "rolled back"))
-    journal.intend_launch(begun(), 1, an_order("web-1"), "1 of 3", NOW)
-    journal.accept("web-1", at=NOW)
-    journal.end(begun(), outcome="done", told="", at=LATER, settles=True)
+    journal.begin(begun(), free, pins=("web/3", "rolled back"))
+    journal.intend_launch(begun(), 1, an_order("web-1"), "1 of 3", NOW, free)
+    journal.end(begun(), free, outcome="done", told="", at=LATER, settles=True)
     book.serves("web/2", at=NOW)
     book.goal_failed(GOAL, because="it answered 500", at=NOW)
 
     other, its_book = Journal(database, STAGING), Book(database, STAGING)
 
     assert other.last() is None
-    assert (other.completed(), other.launched(), other.accepted()) == ([], set(), {})
+    assert (other.completed(), other.in_the_air(), other.unfinished()) == ([], [], None)
     assert its_book.standing() == Standing()
     assert its_book.failure_of(GOAL) is None
     assert not its_book.has_served("web/2")
