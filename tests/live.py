@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from datetime import datetime
 from typing import Any
 
+from sqlalchemy import Select
 from tests.backends import a_free_port
 from tests.project import Driver, Project
 from tests.sampler import Sampler
@@ -14,6 +16,7 @@ from tests.traffic import Traffic
 from ovenbird.balancer.haproxy import HAProxyBalancer
 from ovenbird.balancer.haproxy_process import Place
 from ovenbird.process import Finished
+from ovenbird.state.database import Database, sqlite_url
 from ovenbird.values.fleet import BalancerSpec, FleetKey, HealthCheck
 
 HEALTH = {
@@ -38,11 +41,20 @@ class LiveFleet:
         self.secret = project.folder / f"secret-{env}-{name}"
         self._size, self._image, self._greeting = 3, "web@stable", f"hello from {env}"
         self._surge = 1
+        self._procedure: Mapping[str, object] = {}
         self.hand_over_secret(f"nothing-secret-{env}-{name}")
 
     def declare(
-        self, *, size: int | None = None, image: str = "", greeting: str = "", surge: int = 0
+        self,
+        *,
+        size: int | None = None,
+        image: str = "",
+        greeting: str = "",
+        surge: int = 0,
+        rollout: Mapping[str, object] | None = None,
     ) -> None:
+        """Change the entry. ``rollout`` is how it is replaced, as fleets.yml says it."""
+        self._procedure = self._procedure if rollout is None else rollout
         self._size = self._size if size is None else size
         self._surge = surge or self._surge
         self._image, self._greeting = image or self._image, greeting or self._greeting
@@ -60,6 +72,10 @@ class LiveFleet:
 
     def rollout_document(self, *words: str, code: int = 0) -> Any:
         return self.project.document(*self._rollout(words), code=code)
+
+    def start_command(self, verb: str, *words: str) -> Driver:
+        """Start a verb that takes this fleet, and return while it runs."""
+        return self.project.start(verb, self.name, "--env", self.env, *words)
 
     def command(self, verb: str, *words: str, code: int | None = 0) -> Finished:
         """Run a verb that takes this fleet."""
@@ -80,6 +96,24 @@ class LiveFleet:
         wanted = [f"--filter=label={key}={value}" for key, value in labels.items()]
         listed = json.loads(self.project.podman("ps", "--all", *wanted, "--format=json"))
         return {container["Names"][0]: container["Labels"] for container in listed}
+
+    def created(self, *, since: datetime) -> dict[str, str]:
+        """Name every container of this fleet that podman has made since then, with its image."""
+        told = self.project.podman(
+            *("events", f"--since={since.timestamp():.0f}", "--stream=false", "--format=json"),
+            *("--filter=event=create", f"--filter=label=ovenbird.fleet={self.name}"),
+        )
+        events = [json.loads(line) for line in told.splitlines()]
+        return {e["Name"]: e["Attributes"]["ovenbird.version"] for e in events}
+
+    def rows(self, query: Select[Any]) -> list[Any]:
+        """Read the site's own journal, without Ovenbird's way of reading it."""
+        database = Database.open(sqlite_url(self.project.site / "ovenbird.db"))
+        try:
+            with database.begin() as db:
+                return list(db.execute(query))
+        finally:
+            database.close()
 
     def sampler(self) -> Sampler:
         return Sampler(Place.of_site(self.project.site).socket, self.backend)
@@ -102,7 +136,7 @@ class LiveFleet:
         return ("rollout", self.name, "--env", self.env, *answer, *words)
 
     def _entry(self) -> dict[str, object]:
-        return {
+        entry: dict[str, object] = {
             "image": self._image,
             "size": self._size,
             "launch": {
@@ -110,7 +144,11 @@ class LiveFleet:
                 "secrets": {"token": f"file:{self.secret.name}"},
                 "resources": {"memory": "256m", "cpus": 1},
             },
-            "limits": {"max_surge": self._surge, "max_unavailable": 0},
             "health": HEALTH,
             "balancer": {"haproxy": {"bind": f"127.0.0.1:{self.port}", "drain_timeout": "20s"}},
         }
+        if self._procedure:
+            entry["rollout"] = self._procedure
+        if self._procedure.get("strategy") != "blue-green":  # whose ceiling is twice the size
+            entry["limits"] = {"max_surge": self._surge, "max_unavailable": 0}
+        return entry
