@@ -152,7 +152,7 @@ def _one_ill_for_one_new(world: World, taken: Taken) -> None:
     out = [i for i in taken.out if is_ill(i) and not (i.in_service or i.leaving)]
     out = [i for i in out if not world.goal.is_run_by(i)]
     coming = [i for i in world.current() if i.health is Health.PENDING and not i.dying]
-    one_more = len(out) == 1 and not coming and _room_for(world, 1) > 0
+    one_more = not coming and len(out) <= _room_for(world, 1)
     kept_up = _standing(world) - len(out) >= world.bounds.floor
     assert not out or kept_up or one_more, "ended the ill before others serve for them"
 

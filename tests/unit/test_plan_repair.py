@@ -90,13 +90,18 @@ def test_a_repair_takes_nothing_out_of_service_that_is_not_surplus(world: World)
 
 @given(worlds(kinds=SEEN, pace=st.just(ALL), most=6), st.integers(0, 2**32).map(Random))
 def test_a_repair_rolls_nothing_forward_or_back(world: World, chance: Random) -> None:
-    """What serves before and is wanted, serves afterwards, with the version that it had."""
-    healthy = tuple(i for i in world.fleet if i.is_serving and not i.kept)
+    """What is good before and is wanted, is there afterwards, whatever its version."""
+    good = [i for i in world.fleet if i.accepted and not i.kept]
+    good = [i for i in good if i.health not in (Health.FAILED, Health.LOST)]
     settled = _as_repaired(world)
 
     last, end, _ = travel(plan, settled, chance=chance)
 
     assert isinstance(end, plan.Done | plan.Failed)
+    here = {i.token for i in world.fleet}
+    launched = sum(i.token not in here for i in last.fleet)
+    assert launched <= max(world.bounds.size - len(good), 0)
     there = {i.token for i in last.fleet}
-    stayed = sum(i.token in there for i in healthy)
-    assert stayed >= min(len(healthy), world.bounds.size)
+    hopeful = [i for i in world.fleet if i.health is Health.PENDING and not (i.dying or i.accepted)]
+    stayed = sum(i.token in there for i in (*good, *hopeful))
+    assert stayed >= min(len(good), world.bounds.size)
