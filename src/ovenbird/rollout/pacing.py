@@ -17,7 +17,7 @@ from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.plan import Pace
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive
-from ovenbird.values.instance import Instance
+from ovenbird.values.instance import Health, Instance
 from ovenbird.values.procedure import Checkpoint, Strategy
 
 BETWEEN_METRICS = 5.0
@@ -49,7 +49,7 @@ class Pacer:
         procedure = setting.fleet.procedure
         upto = None if self._free else self._checkpoint()[1]
         if self.hold() is not None:
-            there = sum(chosen.goal.is_run_by(i) and not i.kept for i in observed)
+            there = sum(chosen.goal.is_run_by(i) and i.health is not Health.LOST for i in observed)
             upto = there if upto is None else min(upto, there)
         return Pace(
             upto=upto,
