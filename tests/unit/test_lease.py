@@ -12,9 +12,11 @@ from filelock import FileLock
 from sqlalchemy import insert, select, update
 from tests.builders import KEY
 
+from ovenbird.mishap import Kind, Mishap, Mishaps, Verb
 from ovenbird.rollout import lease as lease_module
 from ovenbird.rollout.lease import LIFE, Lease, Leases
 from ovenbird.state.database import Database
+from ovenbird.state.faulty import FaultyDatabase
 from ovenbird.state.history import deeds
 from ovenbird.state.lock import lock_of
 from ovenbird.state.tables import leases as table
@@ -236,6 +238,21 @@ def test_a_lease_that_could_not_be_given_back_counts_as_dead_at_once(
             pass
     with leases.taken("rollout") as lease:
         assert lease.previous is not None
+
+
+def test_a_lease_that_could_not_be_written_is_nobodys(
+    database: Database, leases: Leases, tmp_path: Path
+) -> None:
+    """The one who failed lives on, as tend does, and must not keep the lock of the next."""
+    full = Mishaps(Mishap(verb=Verb.WRITE, kind=Kind.FAIL, table="leases", times=None))
+    unlucky = on_host(FaultyDatabase(database, full), tmp_path, "here")
+
+    with pytest.raises(Blocked, match="full") as told:
+        unlucky._take("rollout", None)
+
+    with leases.taken("rollout") as lease:
+        assert lease.previous is None
+    assert not isinstance(told.value, Busy)
 
 
 def test_the_locks_of_former_holders_are_cleared_away(leases: Leases, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import socket
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -164,6 +164,14 @@ class Leases:
                 lock.release()  # its file stays: one that is free tells a successor: it is dead
 
     def _take(self, kind: str, at_once: int | None) -> tuple[Lease, FileLock]:
+        with ExitStack() as undo:
+            lease, lock = self._swap(kind, at_once, undo)
+            undo.pop_all()
+        self._forget_locks(lease.fence)
+        return lease, lock
+
+    def _swap(self, kind: str, at_once: int | None, undo: ExitStack) -> tuple[Lease, FileLock]:
+        """Write ourselves down as the holder; ``undo`` frees the lock where that is not kept."""
         with self._database.begin() as db:
             now = self._database.now(db)
             row = db.execute(select(leases).where(leases.c.name == self.name)).first()
@@ -179,6 +187,7 @@ class Leases:
                 self._require_room(db, now, at_once)
             lock = lock_of(self._folder, self._lock_name(fence))
             lock.acquire(timeout=0)  # nobody else can have this number
+            undo.callback(lock.release)
             self._write(db, kind, fence, now, seen=row.fence if row else None)
             if before:
                 self._tell(db, kind, before, now)
@@ -189,7 +198,6 @@ class Leases:
             previous=before,
             elsewhere=before is not None and not self.is_here(before),
         )
-        self._forget_locks(fence)
         return lease, lock
 
     def _write(
