@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -228,12 +229,13 @@ def test_whoever_may_not_change_the_fleet_writes_nothing(
     journal.end(begun(), free, outcome="blocked", told="the lock", at=NOW)
     before = journal.last()
 
-    for attempt in (
+    attempts: tuple[Callable[[], object], ...] = (
         lambda: journal.resume(begun(), refused),
         lambda: journal.end(begun(), refused, outcome="done", told="", at=LATER, settles=True),
         lambda: journal.intend_launch(begun(), 1, an_order("web-2"), "", LATER, refused),
         lambda: intend(journal, "terminate", "web-1", guard=refused),
-    ):
+    )
+    for attempt in attempts:
         with pytest.raises(Superseded):
             attempt()
 
