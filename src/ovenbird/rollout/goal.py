@@ -33,14 +33,18 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
     """Resolve the goal of a rollout.
 
     A rollout that has not ended keeps its goal, wherever the channel has moved, unless
-    ``image`` names another. Raises `Blocked` for what is revoked or pinned, `GoalFailed` at once
-    for a goal that has failed here before, unless ``retry``.
+    ``image`` names another; one whose goal is named again goes on, with the checkpoints that it
+    has passed. Raises `Blocked` for what is revoked or pinned, `GoalFailed` at once for a goal
+    that has failed here before, unless ``retry``.
     """
     open_ = setting.journal.unfinished()
-    resumed = open_ if open_ is not None and open_.kind == "rollout" and not image else None
-    ref = ImageRef.parse(image or (resumed.goal.version if resumed else str(setting.fleet.image)))
+    resumed = open_ if open_ is not None and open_.kind == "rollout" else None
+    kept = resumed.goal.version if resumed else str(setting.fleet.image)
+    ref = ImageRef.parse(image or kept)
     _require_family(setting, ref)
     version = setting.catalog.launchable(ref)
+    if resumed is not None and resumed.goal.version != str(version):
+        resumed = None
     chosen = _chosen(setting, version, kind="rollout", resumed=resumed)
     still_allowed(setting, chosen, retry=retry)
     return chosen
