@@ -189,6 +189,11 @@ class Driver:
     def runs(self) -> bool:
         return self._child.poll() is None
 
+    @property
+    def code(self) -> int | None:
+        """Its exit code; None while it runs."""
+        return self._child.poll()
+
     def until(self, pattern: str, *, seconds: float = 60) -> re.Match[str]:
         """Return as soon as what it says matches, so early that it is still at it."""
         deadline = time.monotonic() + seconds
