@@ -26,3 +26,9 @@ def pytest_sessionstart(session: pytest.Session) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     if before := session.config.stash.get(_before, 0):
         INSTANCES.write_text(str(before))
+
+
+@pytest.fixture
+def tmp_path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a short path, since a socket's may have no more than a hundred bytes."""
+    return tmp_path_factory.mktemp("t")

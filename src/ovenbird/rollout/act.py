@@ -138,17 +138,22 @@ class Hands:
         """
         setting = self._setting
         for balancer, spec in zip(setting.balancers, self._specs(), strict=True):
+            counts = {entry.token: entry.sessions for entry in balancer.entries()}
+            if token not in counts:
+                continue
+            nobody_counts = counts[token] is None
             ends = setting.clock.now() + timedelta(seconds=spec.drain_timeout)
             quiet = 0
             while quiet < 2:  # a request may have been dealt out and not counted yet
                 with setting.calls.alone():
                     self._lease.renew_or_raise()
                     left = balancer.drain(token, timeout=0)
-                quiet = 0 if left else quiet + 1
-                if left and setting.clock.now() >= ends:
-                    told = f"  {left} sessions are cut after {spec.drain_timeout:g} s"
-                    setting.console.note(told)
+                if setting.clock.now() >= ends:
+                    if left:
+                        told = f"  {left} sessions are cut after {spec.drain_timeout:g} s"
+                        setting.console.note(told)
                     break
+                quiet = 0 if left or nobody_counts else quiet + 1
                 if quiet < 2:
                     setting.clock.sleep(LOOK_AT_A_DRAIN)
 

@@ -6,60 +6,19 @@ what a killed driver left in the air. A step that has ended does not start again
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
 
+from ovenbird.rollout.begun import MAIN, OPEN, Begun, Guard, InTheAir, begun_of
 from ovenbird.rollout.book import note, pin
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, rollouts, steps
 from ovenbird.values.errors import Superseded
 from ovenbird.values.fleet import FleetKey, Order
-from ovenbird.values.instance import Goal
 
-OPEN = ("running", "blocked", "inconclusive")
-"""Outcomes of a rollout that keeps its goal: it has neither arrived nor failed."""
-
-MAIN = ("rollout", "rollback")
-"""Kinds that give a fleet its goal; a repair only brings back what has settled."""
-
-Guard = Callable[[Connection], None]
-"""Asserts in a transaction that this driver may still change the fleet, or raises `Superseded`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Begun:
-    """A rollout as it stands in the journal. ``outcome`` is "running" until it has ended;
-    ``wish`` is what somebody else asks of its driver: "" or "cancel"."""
-
-    id: str
-    kind: str
-    before: str
-    goal: Goal
-    untried: bool
-    owner: str
-    started_at: datetime
-    outcome: str = "running"
-    because: str = ""
-    told: str = ""
-    wish: str = ""
-    wish_by: str = ""
-    emergency: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InTheAir:
-    """A step that was intended and whose end nobody saw."""
-
-    step: int
-    verb: str
-    token: str
-    version: str
-    launch_hash: str
-    slot: int
+__all__ = ["MAIN", "OPEN", "Begun", "Guard", "InTheAir", "Journal"]
 
 
 class Journal:
@@ -301,23 +260,7 @@ class Journal:
         query = select(rollouts).where(self._mine(rollouts), *where)
         with self._database.begin() as db:
             row = db.execute(query.order_by(desc(rollouts.c.number))).first()
-        if row is None:
-            return None
-        return Begun(
-            id=row.id,
-            kind=row.kind,
-            before=row.before,
-            goal=Goal(version=row.goal, launch_hash=row.goal_hash),
-            untried=row.untried,
-            owner=row.owner,
-            started_at=row.started_at,
-            outcome=row.outcome,
-            because=row.because,
-            told=row.told,
-            wish=row.wish,
-            wish_by=row.wish_by,
-            emergency=row.emergency,
-        )
+        return None if row is None else begun_of(row)
 
     def _step(
         self,
