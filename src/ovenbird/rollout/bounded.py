@@ -26,6 +26,9 @@ LONGEST_CALL = 300.0
 LONGEST_LOOK = 60.0
 """Seconds until an engine or a balancer that does not answer a question counts as unreachable."""
 
+A_THREAD_BEGINS = 1.0
+"""Seconds in which a thread that was started has begun, on the busiest host."""
+
 
 def within(seconds: float, call: Callable[[], T], *, late: Exception) -> T:
     """Return what ``call`` returns or raise what it raises; after ``seconds`` raise ``late``.
@@ -34,20 +37,25 @@ def within(seconds: float, call: Callable[[], T], *, late: Exception) -> T:
     """
     results: list[T] = []
     failures: list[BaseException] = []
+    begun, done = threading.Event(), threading.Event()
 
     def work() -> None:
+        begun.set()
         try:
             results.append(call())
         except BaseException as error:  # noqa: BLE001 - handed to whoever waits
             failures.append(error)
+        finally:
+            done.set()
 
     context = contextvars.copy_context()
     worker = threading.Thread(target=context.run, args=(work,), name="call", daemon=True)
-    worker.start()
     try:
-        worker.join(seconds)
+        worker.start()
+        done.wait(seconds)
     except KeyboardInterrupt:
-        worker.join(seconds)
+        if begun.wait(A_THREAD_BEGINS):  # it may come while the thread is being started
+            done.wait(seconds)
         raise
     if failures:
         raise failures[0]
