@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import timedelta
 
 from ovenbird.fleet.smoke import run_smoke
 from ovenbird.rollout.act import BudgetSpent, Hands
@@ -38,6 +39,9 @@ from ovenbird.values.instance import Instance
 
 Observed = tuple[Instance, ...]
 
+LOOK_AT_A_SWITCH = 0.05
+"""Seconds between two questions to the balancers whether they have what was registered."""
+
 MOST_TRIES = 5
 """How often one driver tells the balancers the same of one instance before it disbelieves them."""
 
@@ -52,13 +56,15 @@ class Taken:
 
 @dataclass(slots=True, kw_only=True)
 class Outcome:
-    """What a rollout did. ``waves`` holds the steps of each wave in the order of their taking."""
+    """What a rollout did. ``waves`` holds the steps of each wave in the order of their taking;
+    ``driven`` says that it was not refused before its driver began."""
 
     before: str
     after: str
     outcome: str = "running"
     because: str = ""
     waves: list[list[Taken]] = field(default_factory=list)
+    driven: bool = False
 
 
 class Driver:
@@ -102,7 +108,23 @@ class Driver:
             )
             if (why := self._follow(plan, observed)) is not None:
                 return why
-            self._setting.clock.sleep(self._setting.fleet.health.interval)
+            self._rest(plan)
+
+    def _rest(self, plan: Plan) -> None:
+        """Wait for the next look. What was registered may be in service sooner, and during a
+        switch two fleets serve: the balancers are asked until they have it."""
+        setting = self._setting
+        clock, interval = setting.clock, setting.fleet.health.interval
+        steps = plan.steps if isinstance(plan, Wave) else ()
+        coming = [step.token for step in steps if isinstance(step, Register)]
+        if not coming:
+            clock.sleep(interval)
+            return
+        ends = clock.now() + timedelta(seconds=interval)
+        while (left := (ends - clock.now()).total_seconds()) > 0:
+            clock.sleep(min(LOOK_AT_A_SWITCH, left))
+            if all(self._lookout.in_service(token) for token in coming):
+                return
 
     def _look(self) -> Observed:
         """Look, let through the gate who has passed it, and note what serves."""

@@ -16,6 +16,7 @@ from ovenbird.values.errors import Blocked
 from ovenbird.values.instance import (
     EngineState,
     Entry,
+    EntryState,
     Expected,
     Instance,
     Look,
@@ -108,6 +109,13 @@ class Lookout:
 
     def seen(self, token: str) -> Seen:
         return self._seen[token]
+
+    def in_service(self, token: str) -> bool:
+        """Ask the balancers, and nobody else, whether all of them have it in service now."""
+        return all(
+            any(e.token == token and e.state is EntryState.IN_SERVICE for e in each.entries())
+            for each in self._setting.balancers
+        )
 
     def is_listed(self, token: str) -> bool:
         """Say whether the engine showed it in the last look."""
