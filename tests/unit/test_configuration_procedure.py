@@ -32,6 +32,8 @@ FAMILY = """families:
     playbook: playbooks/base.yml
     launch: {port: 80}
 """
+SWITCH = "strategy: blue-green"
+BALANCER = "\n    balancer: {file: {path: /tmp/web.json}}"
 FLEET = "fleets:\n  web:\n    image: web/2\n    size: SIZE\n    rollout: "
 
 
@@ -108,7 +110,7 @@ def test_the_last_step_may_be_the_size_in_numbers(tmp_path: Path) -> None:
 
 
 def test_blue_green_keeps_the_previous_fleet_for_a_time(tmp_path: Path) -> None:
-    written = "{strategy: blue-green, keep_previous: 10m, on_failure: rollback, max_failed: 1}"
+    written = f"{{{SWITCH}, keep_previous: 10m, on_failure: rollback, max_failed: 1}}{BALANCER}"
 
     assert fleet_of(a_project(tmp_path, written)).procedure == Procedure(
         strategy=Strategy.BLUE_GREEN,
@@ -116,6 +118,13 @@ def test_blue_green_keeps_the_previous_fleet_for_a_time(tmp_path: Path) -> None:
         on_failure=OnFailure.ROLLBACK,
         max_failed=1,
     )
+
+
+def test_a_switch_needs_something_that_switches(tmp_path: Path) -> None:
+    (fault,) = faults_of(a_project(tmp_path, f"{{{SWITCH}}}"))
+
+    assert "one switch at a balancer, and it has none" in fault.problem
+    assert "Give it a balancer: haproxy, command or file" in fault.remedy
 
 
 def test_rolling_may_soak_when_it_is_complete(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from ovenbird.values.errors import ConfigurationError, Fault
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import BalancerSpec, Fleet
 from ovenbird.values.image import NAME, Contract, ImageRef
-from ovenbird.values.procedure import Budget
+from ovenbird.values.procedure import Budget, Strategy
 
 
 def survey(
@@ -97,6 +97,7 @@ def _family_faults(
     """What a well-typed fleet still gets wrong: its own arithmetic, and its family's contract."""
     loc, called = ("fleets", fleet.name), f"fleet {fleet.name}"
     yield from _limit_faults(fleet, document=document, loc=loc, called=called)
+    yield from _switch_faults(fleet, document=document, loc=loc, called=called)
     family = fleet.image.family
     if family in families:
         contract = families[family].contract
@@ -135,6 +136,17 @@ def _fleet(
         file=document.file,
         line=document.key_line(("fleets", name)),
     )
+
+
+def _switch_faults(fleet: Fleet, *, document: Document, loc: Loc, called: str) -> Iterator[Fault]:
+    """A switch needs something that switches."""
+    blue_green = fleet.procedure.strategy is Strategy.BLUE_GREEN
+    if blue_green and all(balancer.kind == "none" for balancer in fleet.balancers):
+        yield document.fault(
+            (*loc, "rollout", "strategy"),
+            f"{called}: a blue-green rollout is one switch at a balancer, and it has none.",
+            "Give it a balancer: haproxy, command or file; or set strategy: rolling or stepped.",
+        )
 
 
 def _limit_faults(fleet: Fleet, *, document: Document, loc: Loc, called: str) -> Iterator[Fault]:

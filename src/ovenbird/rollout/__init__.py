@@ -48,7 +48,7 @@ def roll_out(
         _roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
     except GoalFailed as failure:
         back = setting.fleet.procedure.on_failure is OnFailure.ROLLBACK
-        if chosen.kind != "rollout" or not outcome.waves or not back:
+        if chosen.kind != "rollout" or not outcome.driven or not back:
             raise
         raise _gone_back(setting, failure) from failure
 
@@ -81,6 +81,7 @@ def _roll_out(
             if retry:
                 setting.book.forgive(chosen.goal)
             driver = Driver(setting, chosen, begun, lease, outcome, emergency=emergency)
+            outcome.driven = True
             try:
                 outcome.because = driver.drive(retry=retry)
             except OvenbirdError as error:
