@@ -124,7 +124,7 @@ class Leases:
 
     def holder(self) -> Holder | None:
         """Name who holds it now, dead or alive; None where nobody does."""
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             row = db.execute(select(leases).where(leases.c.name == self.name)).first()
             if row is None or row.released_at is not None:
                 return None
@@ -164,6 +164,7 @@ class Leases:
                 lock.release()  # its file stays: one that is free tells a successor: it is dead
 
     def _take(self, kind: str, at_once: int | None) -> tuple[Lease, FileLock]:
+        self._refuse(kind, self.holder())  # a crowd of fifty need not queue to be told
         with ExitStack() as undo:
             lease, lock = self._swap(kind, at_once, undo)
             undo.pop_all()
@@ -177,12 +178,7 @@ class Leases:
             row = db.execute(select(leases).where(leases.c.name == self.name)).first()
             fence = (row.fence if row else 0) + 1
             before = _holder(row, now) if row and row.released_at is None else None
-            if before and self.is_alive(before) and RANK[kind] <= RANK[before.kind]:
-                raise Busy(
-                    f"{self._key} is being changed by somebody else: {before}.",
-                    remedy="Wait until they have finished (--wait does), or see what they do: "
-                    "invoke status",
-                )
+            self._refuse(kind, before)
             if kind == "rollout" and at_once is not None:
                 self._require_room(db, now, at_once)
             lock = lock_of(self._folder, self._lock_name(fence))
@@ -199,6 +195,14 @@ class Leases:
             elsewhere=before is not None and not self.is_here(before),
         )
         return lease, lock
+
+    def _refuse(self, kind: str, before: Holder | None) -> None:
+        if before and self.is_alive(before) and RANK[kind] <= RANK[before.kind]:
+            raise Busy(
+                f"{self._key} is being changed by somebody else: {before}.",
+                remedy="Wait until they have finished (--wait does), or see what they do: "
+                "invoke status",
+            )
 
     def _write(
         self, db: Connection, kind: str, fence: int, now: datetime, *, seen: int | None

@@ -80,6 +80,13 @@ class Database:
         with self._transaction(ANSWER, REFUSED) as connection:
             yield connection
 
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """Look at what was written last, and wait for nobody who writes. Nothing may be written
+        in it, nor be decided on it that must still hold when something is."""
+        with self._transaction(ANSWER, REFUSED, reads=True) as connection:
+            yield connection
+
     @staticmethod
     def now(connection: Connection) -> datetime:
         """Return the time by the clock that all hosts of a site share, to the millisecond or
@@ -100,11 +107,14 @@ class Database:
             return site_id(db)
 
     @contextmanager
-    def _transaction(self, seconds: float, what: str) -> Iterator[Connection]:
+    def _transaction(
+        self, seconds: float, what: str, *, reads: bool = False
+    ) -> Iterator[Connection]:
+        engine = self._engine.execution_options(reads=True) if reads else self._engine
         with postgresql.watched(seconds) if self.is_shared else _unwatched() as dog:
             asked = False
             try:
-                with self._engine.begin() as connection:
+                with engine.begin() as connection:
                     yield connection
                     if dog and connection.in_transaction():
                         # A commit that is sent to a server which hangs is done when it wakes up,

@@ -184,7 +184,8 @@ def _teach(engine: Engine) -> None:
     def _begun(connection: Connection) -> None:
         connection.exec_driver_sql(_setting(SETTINGS))
         connection.exec_driver_sql(DURABLE)
-        connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
+        if not connection.get_execution_options().get("reads", False):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({LOCK})")
 
 
 DURABLE = (

@@ -40,6 +40,7 @@ def file_of(url: URL) -> Path | None:
 
 def sqlite_engine(url: URL) -> Engine:
     """Return an engine whose transactions take the write lock first, and survive a power cut.
+    Those with the option ``reads`` take none.
 
     Every thread that begins one has a connection of its own.
     """
@@ -71,7 +72,8 @@ def _teach(engine: Engine) -> None:
 
     @event.listens_for(engine, "begin")
     def _begun(connection: Connection) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+        reads = connection.get_execution_options().get("reads", False)
+        connection.exec_driver_sql("BEGIN" if reads else "BEGIN IMMEDIATE")
 
 
 def _log_ahead(connection: sqlite3.Connection) -> None:
