@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from tests.builders import KEY, NOW, a_goal
 
-from ovenbird.rollout.book import Book, Standing, pin
+from ovenbird.rollout.book import Book, Standing, pin, settle
 from ovenbird.state.database import Database
 from ovenbird.state.history import deeds
+from ovenbird.values.instance import Goal
 
 GOAL = a_goal("web/2", launch_hash="h2")
 LATER = NOW + timedelta(minutes=5)
@@ -30,6 +31,22 @@ def test_a_pin_refuses_a_version_until_somebody_unpins(book: Book, database: Dat
     assert book.standing() == Standing()
     (deed,) = deeds(database, env="dev", subject="web")
     assert (deed.verb, deed.because) == ("unpin", "it was the network")
+
+
+def test_a_goal_is_settled_since_it_settled_first_until_another_does(
+    book: Book, database: Database
+) -> None:
+    """A soak of it does not begin anew because somebody rolled it once more."""
+
+    def settled(goal: Goal, at: datetime) -> Standing:
+        with database.begin() as db:
+            settle(db, KEY, goal, at=at)
+        return book.standing()
+
+    assert settled(GOAL, NOW) == settled(GOAL, LATER) == Standing(settled=GOAL, settled_at=NOW)
+    changed = replace(GOAL, launch_hash="other")
+    assert settled(changed, LATER) == Standing(settled=changed, settled_at=LATER)
+    assert settled(GOAL, LATER).settled_at == LATER
 
 
 def test_a_failed_goal_is_remembered_with_its_launch_data(book: Book) -> None:

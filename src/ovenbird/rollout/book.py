@@ -134,6 +134,16 @@ def pin(db: Connection, key: FleetKey, version: str, *, because: str, at: dateti
     db.execute(insert(pins).values(**row))
 
 
+def settle(db: Connection, key: FleetKey, goal: Goal, *, at: datetime) -> None:
+    """Make a goal what launches use. One that is settled already stays so since its own time:
+    rolling it once more does not begin its soak anew."""
+    here = (fleets.c.settled, fleets.c.settled_hash, fleets.c.settled_at)
+    row = db.execute(select(*here).where(_here(key))).first()
+    if row is None or row[:2] != (goal.version, goal.launch_hash) or row.settled_at is None:
+        facts = {"settled": goal.version, "settled_hash": goal.launch_hash, "settled_at": at}
+        note(db, key, **facts)
+
+
 def note(db: Connection, key: FleetKey, **changed: Any) -> None:
     """Change columns of a fleet's row, which is made where there is none."""
     if not db.execute(update(fleets).where(_here(key)).values(**changed)).rowcount:

@@ -11,7 +11,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
 
 from ovenbird.rollout.begun import MAIN, OPEN, Begun, Guard, InTheAir, begun_of
-from ovenbird.rollout.book import note, pin
+from ovenbird.rollout.book import pin, settle
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, rollouts, steps
@@ -130,8 +130,7 @@ class Journal:
             if not ended:
                 return False  # another rollout's word counts now
             if outcome == "done" and settles:
-                settled = {"settled": begun.goal.version, "settled_hash": begun.goal.launch_hash}
-                note(db, self._key, **settled, settled_at=at)
+                settle(db, self._key, begun.goal, at=at)
             reason = begun.because or told
             record(
                 db,
