@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
+from ovenbird.console import Console
 from ovenbird.fleet.metric import Kind, MetricVerdict
 from ovenbird.rollout import pacing, reins
 from ovenbird.state.database import Database
-from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive
+from ovenbird.tasks import rollout as rollout_task
+from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed, Inconclusive
 from ovenbird.values.procedure import Checkpoint, MetricSpec, Procedure, Strategy, Window
 
 SOAK = 600.0
@@ -174,6 +176,23 @@ def test_an_emergency_waits_for_nothing_and_stands_in_the_history(
     last = scene.driver().journal.last()
     assert last is not None
     assert last.emergency
+
+
+def test_an_emergency_without_a_reason_is_refused_before_anything_is_looked_at(
+    scene: Scene,
+) -> None:
+    with pytest.raises(ConfigurationError, match="says no reason") as told:
+        rollout_task._carry_out(
+            scene.driver(),
+            lambda: pytest.fail("it chose a goal"),
+            Console(err=scene.said, out=scene.said),
+            yes=True,
+            plan=False,
+            emergency=True,
+            because="",
+        )
+
+    assert told.value.exit_code == 2
 
 
 def test_an_emergency_is_held_by_a_pause_all_the_same(scene: Scene) -> None:
