@@ -26,6 +26,7 @@ PROOF_OF_WEB = "tests/images/test_family_web.py"
 
 
 BAKED = {
+    "test_after_a_rollback.py",
     "test_bad_images.py",
     "test_bake.py",
     "test_bake_cut_short.py",

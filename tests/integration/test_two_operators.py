@@ -56,7 +56,7 @@ def test_fifty_drivers_of_real_instances_are_no_more_than_one(
     record_property("on podman", told)
     print(f"on podman: {told}")
     assert served == [second_image] * 2
-    assert sorted(code for _, code in said) == [0, 3, 3, 3, 3], said
+    assert sorted(str(code) for _, code in said) == ["0", "3", "3", "3", "3"], said
     assert all(whoami() in text for text, code in said if code == 3)
     assert fleet.serving() == ["web/1"] * 2
     assert len(fleet.containers()) == 2
@@ -78,16 +78,15 @@ def test_members_that_are_lost_in_mid_rollout_do_not_hold_it_up(
         new = driver.until("Registering ([^ ]+)").group(1)
         ended = set(re.findall("ending ([^ ]+)", driver.text))
         fleet.project.podman("rm", "--force", "--time=0", sorted(old - ended)[-1])
-        until(lambda: len(sampler.samples[-1].serving) < 3)
-        until(lambda: len(sampler.samples[-1].serving) >= 3, seconds=60)
-        between = time.monotonic()
+        driver.until("(?s)Registering.*Registering")
+        until(lambda: len(sampler.samples[-1].serving) >= 3)
+        assert new in fleet.containers()
         fleet.project.podman("rm", "--force", "--time=0", new)
         driver.end()
 
-    lowest = min(len(s.serving) for s in sampler.samples if s.seen)
+    lowest = sampler.lowest()
     record_property("lowest of 3 with one lost at a time", lowest)
     print(f"lowest of 3 with one lost at a time: {lowest}")
-    assert any(s.at > between and new in s.sessions for s in sampler.samples), "it was gone before"
     assert fleet.serving() == [second_image] * 3
     assert not set(fleet.containers()) & {*old, new}
     assert lowest >= 2
