@@ -81,6 +81,7 @@ class Driver:
         emergency: bool = False,
     ) -> None:
         self._setting, self._chosen, self._outcome = setting, chosen, outcome
+        self._lease = lease
         self._lookout = Lookout(setting)
         self._hands = Hands(setting, chosen, begun, self._lookout, lease)
         self._pacer = Pacer(setting, chosen, begun, emergency=emergency)
@@ -127,7 +128,9 @@ class Driver:
                 return
 
     def _look(self) -> Observed:
-        """Look, let through the gate who has passed it, and note what serves."""
+        """Look, let through the gate who has passed it, and note what serves. Whoever was
+        superseded finds out here, also in a soak that asks for no call."""
+        self._lease.look()
         observed = self._lookout.look()
         self._reconciler.compare()
         repairs = self._chosen.kind == "repair"

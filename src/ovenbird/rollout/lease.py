@@ -75,14 +75,14 @@ class Lease:
 
     def require(self, db: Connection) -> None:
         """Renew it in the transaction of an intent. Raises `Superseded` where it is not ours."""
-        if self._renewed(db):
-            return
-        row = db.execute(select(leases).where(leases.c.name == self.name)).first()
-        who = str(_holder(row, self.database.now(db))) if row else "nobody"
-        raise Superseded(
-            f"This driver does not hold the lease of {self.name} any more; it has {who}.",
-            remedy="It has stopped where it was and called nothing more. See: invoke status",
-        )
+        if not self._renewed(db):
+            raise self._lost(db)
+
+    def look(self) -> None:
+        """Raise `Superseded` where it is not ours any more; nothing is written."""
+        with self.database.reading() as db:
+            if db.execute(select(leases.c.name).where(*self._mine)).first() is None:
+                raise self._lost(db)
 
     def renew_or_raise(self) -> None:
         """Assert right before a call that it is still ours. Raises `Superseded`."""
@@ -97,6 +97,14 @@ class Lease:
     def release(self) -> None:
         with self.database.begin() as db:
             db.execute(update(leases).where(*self._mine).values(released_at=self.database.now(db)))
+
+    def _lost(self, db: Connection) -> Superseded:
+        row = db.execute(select(leases).where(leases.c.name == self.name)).first()
+        who = str(_holder(row, self.database.now(db))) if row else "nobody"
+        return Superseded(
+            f"This driver does not hold the lease of {self.name} any more; it has {who}.",
+            remedy="It has stopped where it was and called nothing more. See: invoke status",
+        )
 
     def _renewed(self, db: Connection) -> bool:
         beat = update(leases).where(*self._mine).values(heartbeat_at=self.database.now(db))
@@ -126,9 +134,8 @@ class Leases:
         """Name who holds it now, dead or alive; None where nobody does."""
         with self._database.reading() as db:
             row = db.execute(select(leases).where(leases.c.name == self.name)).first()
-            if row is None or row.released_at is not None:
-                return None
-            return _holder(row, self._database.now(db))
+            taken = row and row.released_at is None
+            return _holder(row, self._database.now(db)) if row and taken else None
 
     def is_alive(self, holder: Holder) -> bool:
         """Say whether a holder still counts: it beats, and its process was not seen to be dead."""
