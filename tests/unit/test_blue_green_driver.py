@@ -86,6 +86,19 @@ def test_kept_ones_stay_while_their_time_lasts_and_are_ended_by_tend_after_it(
     assert scene.running == scene.serving == {"web/2": 3}
 
 
+def test_kept_ones_are_ended_after_their_time_though_another_rollout_is_unfinished(
+    scene: Scene,
+) -> None:
+    scene.roll()
+    scene.provider.fail_next("launch", Killed())
+    with pytest.raises(Killed):
+        scene.roll("web/3")
+    scene.clock.pass_by(KEPT + 1)
+    tend(scene.driver())
+
+    assert scene.running == scene.serving == {"web/2": 3}
+
+
 def test_a_rollback_after_their_time_launches_the_previous_anew(scene: Scene) -> None:
     scene.roll()
     scene.clock.pass_by(KEPT + 1)
