@@ -89,14 +89,18 @@ def test_kept_ones_stay_while_their_time_lasts_and_are_ended_by_tend_after_it(
 def test_kept_ones_are_ended_after_their_time_though_another_rollout_is_unfinished(
     scene: Scene,
 ) -> None:
+    def die() -> None:
+        raise Killed
+
     scene.roll()
-    scene.provider.fail_next("launch", Killed())
+    scene.clock.once(lambda: len(scene.tokens("web/3")) == 1, die)
     with pytest.raises(Killed):
         scene.roll("web/3")
     scene.clock.pass_by(KEPT + 1)
     tend(scene.driver())
 
-    assert scene.running == scene.serving == {"web/2": 3}
+    assert scene.tokens("web/1") == []
+    assert scene.serving == {"web/2": 3}
 
 
 def test_a_rollback_after_their_time_launches_the_previous_anew(scene: Scene) -> None:
