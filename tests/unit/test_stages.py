@@ -14,12 +14,12 @@ from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked, GoalFailed
 from ovenbird.values.procedure import Procedure
 
-SOAK = 900.0
+SOAK = 120.0
 
 
 @pytest.fixture
 def scene(database: Database, tmp_path: Path) -> Scene:
-    """A fleet ``web`` in stage 1 that soaks for a quarter of an hour."""
+    """A fleet ``web`` in stage 1 that soaks for two minutes."""
     return Scene.of(database, tmp_path, size=2, stage=1, procedure=Procedure(soak=SOAK))
 
 
