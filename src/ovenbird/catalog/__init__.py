@@ -78,7 +78,7 @@ class Catalog:
 
         Raises `ConfigurationError` where there is none, and says what there is.
         """
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return self._resolve(db, ref)
 
     def launchable(self, ref: ImageRef) -> Version:

@@ -34,7 +34,7 @@ class Book:
         self._database, self._key = database, key
 
     def standing(self) -> Standing:
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             row = db.execute(select(fleets).where(_here(self._key))).first()
             refused = db.execute(select(pins).where(self._mine(pins))).all()
         settled = None
@@ -76,7 +76,7 @@ class Book:
     def has_served(self, version: str) -> bool:
         """Say whether a version has ever served in this fleet; one that has not is untried."""
         query = select(served.c.version).where(self._mine(served), served.c.version == version)
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return db.execute(query).first() is not None
 
     def serves(self, version: str, *, at: datetime) -> None:
@@ -88,7 +88,7 @@ class Book:
 
     def failure_of(self, goal: Goal) -> tuple[datetime, str] | None:
         """Return when and why a goal failed here, unless it was given another try since."""
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             row = db.execute(select(failed_goals).where(*self._goal(goal))).first()
         return (row.at, row.because) if row else None
 

@@ -30,7 +30,7 @@ class Checkpoints:
     def reached(self, begun: Begun) -> dict[int, Passage]:
         """Return the checkpoints that a rollout has reached, by number from 1."""
         query = select(checkpoints).where(checkpoints.c.rollout_id == begun.id)
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return {
                 row.number: Passage(
                     number=row.number,

@@ -89,13 +89,13 @@ class Journal:
             .where(self._mine(rollouts), rollouts.c.outcome == "done", rollouts.c.kind.in_(MAIN))
             .order_by(desc(rollouts.c.number))
         )
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return list(dict.fromkeys(db.execute(query).scalars()))
 
     def wish(self, begun: Begun) -> tuple[str, str]:
         """Return what is asked of the driver of a rollout, and by whom: ("cancel", "bob@db1")."""
         query = select(rollouts.c.wish, rollouts.c.wish_by).where(rollouts.c.id == begun.id)
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             row = db.execute(query).first()
         return (row.wish, row.wish_by) if row else ("", "")
 
@@ -257,7 +257,7 @@ class Journal:
 
     def _last(self, *where: ColumnElement[bool]) -> Begun | None:
         query = select(rollouts).where(self._mine(rollouts), *where)
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             row = db.execute(query.order_by(desc(rollouts.c.number))).first()
         return None if row is None else begun_of(row)
 

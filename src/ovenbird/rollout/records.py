@@ -67,7 +67,7 @@ class Records:
             .where(self._mine)
             .where(instances.c.ended_at.is_(None) | instances.c.token.in_(list(seen)))
         )
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return {
                 row.token: Record(
                     token=row.token,
@@ -125,7 +125,7 @@ class Records:
             instances.c.ended_at.is_not(None),
             instances.c.accepted_at.is_(None),
         )
-        with self._database.begin() as db:
+        with self._database.reading() as db:
             return int(db.execute(query).scalar_one())
 
     def being_ended(self) -> list[str]:
