@@ -75,7 +75,7 @@ def _roll_out(
             still_allowed(setting, chosen, retry=retry)
             hold = standing_hold(setting, chosen, emergency=emergency)
             if hold is not None and chosen.resumed is None:
-                raise hold.failure  # nothing is in hand, so no goal is fixed either
+                raise hold  # nothing is in hand, so no goal is fixed either
             open_entrances(setting)
             begun = _begin(setting, chosen, lease, because=because, emergency=emergency)
             if retry:

@@ -34,7 +34,7 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
         procedure = replace(procedure, strategy=strategy, checkpoints=(), keep_previous=keep)
     passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
     hold = standing_hold(setting, chosen, emergency=emergency)
-    notes = [*chosen.notes, *([hold.failure.problem] if hold else [])]
+    notes = [*chosen.notes, *([hold.problem] if hold else [])]
     played = play(
         chosen.goal,
         setting.bounds,

@@ -6,7 +6,6 @@ may have as many instances as there are, so it registers them, ends what they re
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from ovenbird.fleet.gate import seconds
@@ -16,7 +15,7 @@ from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.plan import Pace
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive
+from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive, OvenbirdError
 from ovenbird.values.instance import Health, Instance
 from ovenbird.values.procedure import Checkpoint, Strategy
 
@@ -26,13 +25,6 @@ BETWEEN_METRICS = 5.0
 
 class Cancelled(Blocked):
     """Somebody asked to stop here; what was in hand is finished."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hold:
-    """Why no more is started, as the failure that the rollout ends with when nothing is in hand."""
-
-    failure: Blocked | Inconclusive
 
 
 class Pacer:
@@ -58,17 +50,16 @@ class Pacer:
             max_failed=procedure.max_failed,
         )
 
-    def hold(self) -> Hold | None:
-        """Say why no more may be started, or None. A rollback is held by a cancel alone."""
+    def hold(self) -> OvenbirdError | None:
+        """Return why no more may be started, or None: what the rollout ends with when nothing is
+        in hand. A rollback is held by a cancel alone."""
         setting = self._setting
         wish, by = setting.journal.wish(self._begun)
         if wish == "cancel":
-            return Hold(
-                failure=Cancelled(
-                    f"The {self._chosen.kind} of {setting.key} was cancelled by {by}.",
-                    remedy="It has stopped where it was, and what was in hand is finished. See "
-                    "which runs what: invoke status",
-                )
+            return Cancelled(
+                f"The {self._chosen.kind} of {setting.key} was cancelled by {by}.",
+                remedy="It has stopped where it was, and what was in hand is finished. See "
+                "which runs what: invoke status",
             )
         return standing_hold(setting, self._chosen, emergency=self._emergency)
 
@@ -79,7 +70,7 @@ class Pacer:
         is needed, and what `judge` raises.
         """
         if (hold := self.hold()) is not None:
-            raise hold.failure
+            raise hold
         number, count, checkpoint = self._checkpoint()
         if checkpoint is None:
             return
@@ -151,32 +142,28 @@ class Pacer:
         return 0, None, None
 
 
-def standing_hold(setting: Setting, chosen: Chosen, *, emergency: bool) -> Hold | None:
-    """Say why a rollout may not start anything now: a pause, or a window that is closed.
+def standing_hold(setting: Setting, chosen: Chosen, *, emergency: bool) -> OvenbirdError | None:
+    """Return why a rollout may not start anything now: a pause, or a window that is closed.
 
     Rollbacks and repairs are held by neither, an emergency by no window.
     """
     if chosen.kind != "rollout":
         return None
     if paused := setting.book.standing().paused:
-        return Hold(
-            failure=Inconclusive(
-                f"{setting.key} is paused {paused}.",
-                remedy=f"Let it go on: invoke fleet.resume {setting.fleet.name} "
-                f"--env {setting.key.env}, then run the same command again.",
-            )
+        return Inconclusive(
+            f"{setting.key} is paused {paused}.",
+            remedy=f"Let it go on: invoke fleet.resume {setting.fleet.name} "
+            f"--env {setting.key.env}, then run the same command again.",
         )
     return None if emergency else _closed_window(setting)
 
 
-def _closed_window(setting: Setting) -> Hold | None:
+def _closed_window(setting: Setting) -> OvenbirdError | None:
     match state_of(setting.fleet.procedure.windows, setting.clock.now()):
         case Closed(opens_at=opens_at, because=because):
-            return Hold(
-                failure=Blocked(
-                    f"{setting.key} is outside its windows: {because}.",
-                    remedy=f"It opens {opens_at.astimezone():%Y-%m-%d %H:%M}; then run the same "
-                    "command. Not to wait: --emergency --because …",
-                )
+            return Blocked(
+                f"{setting.key} is outside its windows: {because}.",
+                remedy=f"It opens {opens_at.astimezone():%Y-%m-%d %H:%M}; then run the same "
+                "command. Not to wait: --emergency --because …",
             )
     return None
