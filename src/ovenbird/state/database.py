@@ -138,7 +138,7 @@ class Database:
         return words.rstrip(".")
 
     def _migrate(self) -> None:
-        with self._transaction(ANSWER, CLOSED, reads=True) as db:
+        with self._transaction(ANSWER, CLOSED) as db:
             if _schema_of(db) == SCHEMA:
                 return
         # Others may be at it in this moment, on other hosts as well: what counts is what is found
