@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 from tests.baking import containers, images, open_ledgers, secrets
 from tests.live import LiveFleet
+from tests.postgres import PostgresServer
 from tests.project import SMOKE, TITLE, Project
+
+from ovenbird.state.database import Database
 
 NEVER_ANSWERS = """
 # An image for tests: its port accepts, and nothing ever answers.
@@ -133,3 +136,23 @@ def leaves_nothing(oven_project: Project) -> Iterator[None]:
     yield
     after = [see(oven_project) for see in (containers, images, secrets, open_ledgers)]
     assert [now - then for then, now in zip(before, after, strict=True)] == [set()] * 4
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[PostgresServer]:
+    """A real server for one file of tests."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def url(server: PostgresServer) -> str:
+    """A database of its own for each test."""
+    return server.fresh_database()
+
+
+@pytest.fixture
+def database(url: str) -> Iterator[Database]:
+    database = Database.open(url)
+    yield database
+    database.close()

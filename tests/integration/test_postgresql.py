@@ -6,7 +6,6 @@ import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
@@ -21,26 +20,6 @@ from ovenbird.state.tables import history
 from ovenbird.values.errors import ConfigurationError
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
-BIG = 24_000_000
-"""More than there is room for in the files that a server on a full disk has already."""
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[PostgresServer]:
-    with PostgresServer() as server:
-        yield server
-
-
-@pytest.fixture
-def url(server: PostgresServer) -> str:
-    return server.fresh_database()
-
-
-@pytest.fixture
-def database(url: str) -> Iterator[Database]:
-    database = Database.open(url)
-    yield database
-    database.close()
 
 
 def write(database: Database, verb: str) -> None:
