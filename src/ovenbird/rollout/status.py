@@ -56,7 +56,10 @@ class Status:
         """Tell what a person should know beside it."""
         told = [f"at work: {self.holder}"] if self.holder is not None else []
         if self.standing.paused:
-            told.append(f"paused {self.standing.paused}; invoke fleet.resume {self.fleet.name}")
+            told.append(
+                f"paused {self.standing.paused}; invoke fleet.resume "
+                f"{self.fleet.name} --env {self.fleet.env}"
+            )
         if kept := sum(i.kept for i in self.instances):
             told.append(f"{kept} previous kept out of service for a switch back")
         if self.last is not None and self.last.outcome != "done":
