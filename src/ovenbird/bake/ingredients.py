@@ -12,7 +12,7 @@ from pathlib import Path
 
 from ovenbird.config import roles_reached
 from ovenbird.values.family import Family
-from ovenbird.values.image import Version
+from ovenbird.values.image import Contract, Version
 from ovenbird.values.recipe import Recipe
 
 SEAL = "playbooks/seal.yml"
@@ -34,7 +34,7 @@ def recipe_of(
         "parent": parent.identity.encode() if parent else b"",
         "definition": _json(asdict(family.definition) if family.definition else None),
         "sources": _json(family.sources),
-        "launch contract": _json(asdict(family.contract)),
+        "launch contract": _json(_contract(family.contract)),
     }
     contents |= {f"variable {name}": value.encode() for name, value in family.variables}
     contents |= {f"bake variable {name}": _json(value) for name, value in variables.items()}
@@ -44,6 +44,12 @@ def recipe_of(
             b"x" if executable else b"-"
         ) + path.read_bytes()
     return Recipe.of(family.name, contents)
+
+
+def _contract(contract: Contract) -> dict[str, object]:
+    """What an image asks of its launch. A key that came later is left out where it says nothing:
+    the recipes of families that do not use it stay what they are."""
+    return {key: value for key, value in asdict(contract).items() if value or key != "jobs"}
 
 
 def _files(project: Path, playbook: str) -> Iterator[Path]:

@@ -22,7 +22,8 @@ from ovenbird.values.recipe import Recipe
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baked:
-    """What a bake hands over to be registered. ``parent`` is a version's name, or None."""
+    """What a bake hands over to be registered. ``parent`` is a version's name, or None;
+    ``ambient`` are the paths that changed by themselves while it was proven."""
 
     recipe: Recipe
     packages: str
@@ -32,6 +33,7 @@ class Baked:
     artifact: Artifact
     provenance: Provenance
     log: str
+    ambient: tuple[str, ...] = ()
 
 
 class Catalog:
@@ -114,6 +116,7 @@ class Catalog:
                     recipe=[list(pair) for pair in baked.recipe.inputs],
                     provenance=asdict(baked.provenance),
                     log=baked.log,
+                    ambient=list(baked.ambient),
                 )
             )
             version_id = added.inserted_primary_key[0]  # type: ignore[index]

@@ -48,6 +48,7 @@ def read(db: Connection, where: Select[Any]) -> list[Version]:
             contract=contract_of(row.contract),
             provenance=provenance_of(row.provenance),
             log=row.log,
+            ambient=tuple(row.ambient or ()),
         )
         for row in rows
     ]
@@ -60,6 +61,7 @@ def contract_of(data: dict[str, Any]) -> Contract:
         secrets=tuple(data["secrets"]),
         stop=StopPolicy(**data["stop"]),
         writable=tuple(data["writable"]),
+        jobs=tuple((name, tuple(argv)) for name, argv in data.get("jobs", ())),
     )
 
 

@@ -37,6 +37,8 @@ def observe(
     now: datetime,
     condemned: Mapping[str, str] = MappingProxyType({}),
     kept: Collection[str] = (),
+    quarantined: Collection[str] = (),
+    unwanted: Mapping[str, str] = MappingProxyType({}),
     expected: Collection[Expected] = (),
 ) -> tuple[Instance, ...]:
     """Say of each instance how it is, and why.
@@ -45,7 +47,8 @@ def observe(
     Without a balancer, an accepted instance that passes is in service. ``condemned`` says by
     token why a running one is not good enough, whatever its probe says; ``kept`` names those that
     are held out of service on purpose; an ``expected`` one that no engine lists yet is pending,
-    for as long as the caller expects it.
+    for as long as the caller expects it. ``quarantined`` names those that never serve again, and
+    ``unwanted`` says why one is to be replaced.
 
     An entry counts only at the instance's own address: one that came back elsewhere is not in
     service, and not registered either, so that it will be.
@@ -78,6 +81,8 @@ def observe(
                 alone=running == [s.token],
                 condemned=condemned.get(s.token, ""),
                 kept=s.token in kept,
+                quarantined=s.token in quarantined,
+                unwanted=unwanted.get(s.token, ""),
                 health=health,
                 now=now,
             )
@@ -119,6 +124,8 @@ class _View:
     alone: bool
     condemned: str
     kept: bool
+    quarantined: bool
+    unwanted: str
     health: HealthCheck
     now: datetime
 
@@ -200,6 +207,8 @@ def _instance(view: _View) -> Instance:
         dying=dying and not view.stuck_in_its_end,
         in_service=at_home == {EntryState.IN_SERVICE},
         kept=view.kept,
+        quarantined=view.quarantined,
+        unwanted=view.unwanted,
     )
 
 

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import Seen
+from ovenbird.values.instance import Change, Seen, Volume
 
 
 class Provider(Protocol):
@@ -40,7 +40,10 @@ class Provider(Protocol):
     def launch(self, order: Order) -> Seen:
         """Start one instance and return at once, before it is healthy. Idempotent by token.
 
-        Raises `NoCapacity` where the engine has no room, and leaves nothing behind then.
+        Raises `NoCapacity` where the engine has no room, and leaves nothing behind then. An
+        order with volumes raises `Blocked` while anything else has one of them attached, running
+        or not: two writers are never there. An order with a job is launched once and for all;
+        after its end it is reported as exited, until it is terminated.
         """
         ...
 
@@ -67,5 +70,30 @@ class Artifacts(Protocol):
     def in_use(self, artifact: Artifact) -> bool: ...
 
 
-class Engine(Provider, Artifacts, Protocol):
-    """Both sides of one engine: what runs, and what it holds to run."""
+class Changes(Protocol):
+    """What somebody did to an instance, seen from outside of it."""
+
+    def changes(self, token: str) -> Collection[Change]:
+        """Compare its files with its image, read-only, ordered by path; () for one that is gone.
+
+        What lies on a volume, in memory or under a mount of the engine's is not compared. Raises
+        `EngineUnreachable`.
+        """
+        ...
+
+
+class Volumes(Protocol):
+    """What outlives instances. A volume is made by the first launch that needs it, belongs to a
+    numbered slot of a fleet, and is ended by `delete_volume` alone."""
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        """Report every volume of this site's fleet, ordered by slot and spec, with who uses it."""
+        ...
+
+    def delete_volume(self, name: str) -> None:
+        """Delete one for ever. One that is gone is not an error; one in use raises `Blocked`."""
+        ...
+
+
+class Engine(Provider, Artifacts, Changes, Volumes, Protocol):
+    """All sides of one engine: what runs, what it holds to run, and what outlives both."""

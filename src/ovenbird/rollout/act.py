@@ -68,8 +68,9 @@ class Hands:
         for token, because in leaving:
             setting.console.step(f"Taking {token} out of service ({because})")
             self._begin_drain(token, because)
-            until = setting.clock.now() + timedelta(seconds=keep)
-            setting.records.keep(token, until=until)
+            if self._lookout.records[token].quarantined_until is None:
+                until = setting.clock.now() + timedelta(seconds=keep)
+                setting.records.keep(token, until=until)
         for token, because in leaving:
             self._wait_for_sessions(token)
             self.deregister(token, because)

@@ -16,7 +16,7 @@ from ovenbird.provider import Engine
 from ovenbird.values.errors import BalancerUnreachable, EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import Entry, Seen
+from ovenbird.values.instance import Change, Entry, Seen, Volume
 
 T = TypeVar("T")
 
@@ -105,6 +105,20 @@ class BoundedProvider:
 
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
+
+    def changes(self, token: str) -> Collection[Change]:
+        limit = min(LONGEST_LOOK, self._longest)
+        late = self._late(f"does not say what changed in {token}", limit)
+        return within(limit, lambda: self._inner.changes(token), late=late)
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        limit = min(LONGEST_LOOK, self._longest)
+        late = self._late("says nothing of its volumes", limit)
+        return within(limit, lambda: self._inner.volumes(fleet), late=late)
+
+    def delete_volume(self, name: str) -> None:
+        late = self._late(f"has not deleted {name}", self._longest)
+        within(self._longest, lambda: self._inner.delete_volume(name), late=late)
 
     def _late(self, what: str, limit: float) -> EngineUnreachable:
         return EngineUnreachable(

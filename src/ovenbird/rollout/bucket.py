@@ -13,7 +13,7 @@ class Bucket(StrEnum):
 
     LOST = "lost"  # counts for nothing
     DYING = "ending"  # its end has begun; it still takes up room
-    KEPT = "kept"  # stale, out of service for a switch back: counts for nothing, never ended
+    KEPT = "kept"  # stale, out of service for a switch back or a look: counts for nothing
     UNKNOWN = "unknown"  # never touched
     UNLISTED = "unlisted"  # current and ready, but some balancer does not send it traffic
     LEAVING = "leaving"  # its drain has begun, and it is stale or ill

@@ -29,13 +29,18 @@ class Lookout:
     """The eyes of one driver. A fresh one has seen nothing yet: what must be known for longer
     than a moment (who passed the gate) stands in the records."""
 
-    def __init__(self, setting: Setting) -> None:
-        self._setting = setting
+    def __init__(self, setting: Setting, *, tolerant: bool = False) -> None:
+        self._setting, self._tolerant = setting, tolerant
         self._looks: dict[str, deque[Look]] = {}
         self._seen: dict[str, Seen] = {}
         self._instances: tuple[Instance, ...] = ()
         self.records: Mapping[str, Record] = {}
         self.entries: list[Mapping[str, Entry]] = []
+        self.jobs: Mapping[str, Seen] = {}
+        """What runs a job beside the fleet, by token; ended ones that nobody has removed too."""
+        self.unowned: list[Seen] = []
+        """What carries the fleet's name and belongs to another site, or stands in no record. Only
+        one who changes nothing is ``tolerant`` of it; others are refused."""
         self.late: list[Seen] = []
         """Instances that were ended and run all the same: a dead driver's call landed late."""
         health = setting.fleet.health
@@ -48,9 +53,14 @@ class Lookout:
         fleet's name, and what the engine and the balancers raise where they do not answer.
         """
         setting = self._setting
-        listed = {seen.token: seen for seen in setting.provider.instances(setting.key)}
+        every = setting.provider.instances(setting.key)
+        self.jobs = {seen.token: seen for seen in every if seen.job}
+        listed = {seen.token: seen for seen in every if not seen.job}
+        known = setting.records.of(seen.token for seen in every)
+        self.records = {token: record for token, record in known.items() if not record.job}
+        if self._tolerant:
+            listed = self._set_unowned_aside(listed)
         self._refuse_foreign(listed)
-        self.records = setting.records.of(listed)
         self._refuse_unknown(listed)
         self.late = [s for s in listed.values() if self._came_late(s)]
         ended_late = {seen.token for seen in self.late}
@@ -79,6 +89,8 @@ class Lookout:
                 t: r.condemned_because for t, r in self.records.items() if r.condemned_because
             },
             kept=[t for t, r in self.records.items() if r.kept_until and r.kept_until > now],
+            quarantined=[t for t, r in self.records.items() if r.quarantined_until],
+            unwanted={t: r.unwanted_because for t, r in self.records.items()},
             expected=tuple(self._expected(record) for record in self.not_listed_yet()),
         )
         return self._instances
@@ -164,6 +176,12 @@ class Lookout:
     def _came_late(self, seen: Seen) -> bool:
         ended = self.records[seen.token].ended_at is not None
         return ended and seen.state is not EngineState.DYING
+
+    def _set_unowned_aside(self, listed: Mapping[str, Seen]) -> dict[str, Seen]:
+        mine = self._setting.key.site
+        owned = {t: s for t, s in listed.items() if s.fleet.site == mine and t in self.records}
+        self.unowned = [seen for token, seen in listed.items() if token not in owned]
+        return owned
 
     def _refuse_foreign(self, listed: Mapping[str, Seen]) -> None:
         mine = self._setting.key.site

@@ -165,7 +165,7 @@ def _registrations(fleet: Counts, gone: Collection[str]) -> Iterator[Register]:
             yield Register(instance.token, f"{why}: {fleet.numbers}")
             listed += 1
     for instance in fleet.of(Bucket.IDLE):
-        if listed < fleet.least and instance.token not in gone:
+        if listed < fleet.least and instance.token not in gone and not instance.quarantined:
             yield Register(instance.token, f"stale, but missed in service: {fleet.numbers}")
             listed += 1
 

@@ -6,7 +6,7 @@ observed all the same came late, and is ended again.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,7 +20,9 @@ from ovenbird.values.fleet import FleetKey
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """One instance as its site remembers it. ``listed_at`` is when its engine first showed it;
-    ``called`` says that its launch has returned; ``place`` names the engine that has it."""
+    ``called`` says that its launch has returned; ``place`` names the engine that has it.
+    ``unwanted_because`` says why it is to be replaced, whatever it runs. ``job`` names the job
+    that it runs, and is "" for a member of the fleet."""
 
     token: str
     version: str
@@ -33,7 +35,11 @@ class Record:
     listed_at: datetime | None = None
     accepted_at: datetime | None = None
     kept_until: datetime | None = None
+    quarantined_until: datetime | None = None
+    unwanted_because: str = ""
     condemned_because: str | None = None
+    job: str = ""
+    exit_code: int | None = None
     ended_at: datetime | None = None
     vanished: bool = False  # ended by nobody that we know of; it may come back
 
@@ -58,7 +64,7 @@ class Records:
     def __init__(self, database: Database, key: FleetKey) -> None:
         self._database, self._key = database, key
 
-    def of(self, seen: Collection[str]) -> Mapping[str, Record]:
+    def of(self, seen: Iterable[str]) -> Mapping[str, Record]:
         """Return, by token, what is known of those that have not ended and of those ``seen``."""
         launches = steps.c.verb == "launch"
         query = (
@@ -81,6 +87,10 @@ class Records:
                     listed_at=row.launched_at,
                     accepted_at=row.accepted_at,
                     kept_until=row.kept_until,
+                    quarantined_until=row.quarantined_until,
+                    unwanted_because=row.unwanted_because or "",
+                    job=row.job,
+                    exit_code=row.exit_code,
                     condemned_because=row.condemned_because,
                     ended_at=row.ended_at,
                     vanished=row.ended_because == VANISHED,
@@ -107,6 +117,18 @@ class Records:
     def use(self, token: str) -> None:
         """Take a kept one back into service: nothing ends it when its time is over."""
         self._note([token], kept_until=None)
+
+    def unwant(self, tokens: Collection[str], *, because: str, at: datetime) -> None:
+        """Want these replaced, whatever they run; the first reason counts."""
+        free = instances.c.unwanted_because.is_(None)
+        self._note(tokens, free, unwanted_because=because, unwanted_at=at)
+
+    def quarantine(
+        self, tokens: Collection[str], *, until: datetime, because: str, at: datetime
+    ) -> None:
+        """Want these out of service for good, and kept for a look until then."""
+        self.unwant(tokens, because=because, at=at)
+        self._note(tokens, quarantined_until=until, kept_until=until)
 
     def vanish(self, tokens: Collection[str], *, at: datetime) -> None:
         """Close the records of instances that are gone without an end that anybody saw."""

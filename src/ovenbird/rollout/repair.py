@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ovenbird.rollout.bucket import is_ill
+from ovenbird.rollout.bucket import is_ill, is_listed
 from ovenbird.values.instance import Goal, Health, Instance
 
 
@@ -17,8 +17,10 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     """Return the fleet in which every instance that is good enough runs ``goal``.
 
     Good enough is what was accepted and is neither ill nor lost. What is kept for a switch back is
-    left out: it counts for nothing, and a repair neither uses nor ends it. Keep saying ``kept``
-    of an expired one until it has been ended, else a repair may put it back into service.
+    left out: it counts for nothing, and a repair neither uses nor ends it; but one that is to go
+    into quarantine is there until it is out of service. What is unwanted is stale: it serves until
+    its successor does. Keep saying ``kept`` of an expired one until it has been ended, else a
+    repair may put it back into service.
 
     ``next_wave(goal, bounds, as_settled(goal, observed), untried=False)`` then launches only
     ``goal``, takes back drains that nobody finished, ends what is ill or surplus, and replaces
@@ -27,9 +29,10 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     return tuple(
         replace(i, version=goal.version, launch_hash=goal.launch_hash) if _is_good(i) else i
         for i in observed
-        if not i.kept
+        if not i.kept or (i.quarantined and is_listed(i))
     )
 
 
 def _is_good(instance: Instance) -> bool:
-    return instance.accepted and not is_ill(instance) and instance.health is not Health.LOST
+    well = not is_ill(instance) and instance.health is not Health.LOST
+    return instance.accepted and well and not instance.unwanted

@@ -63,6 +63,7 @@ versions = Table(
     Column("recipe", JSON, nullable=False),
     Column("provenance", JSON, nullable=False),
     Column("log", Text, nullable=False, default=""),
+    Column("ambient", JSON),  # paths that changed by themselves while it was proven
     UniqueConstraint("family", "number"),
 )
 
@@ -117,6 +118,11 @@ fleets = Table(
     Column("settled_hash", String(32)),
     Column("settled_at", Utc),
     Column("size", Integer),  # a recorded override of the file's size
+    Column("size_by", Text),
+    Column("size_because", Text),
+    Column("size_at", Utc),
+    Column("removed_at", Utc),  # being ended for good: no launch until a rollout brings it back
+    Column("described", JSON),  # the entry that its last rollout used: it may leave the file
     Column("paused_because", Text),
     Column("paused_by", Text),
     Column("paused_at", Utc),
@@ -185,12 +191,29 @@ instances = Table(
     Column("launched_at", Utc),  # when its engine first listed it
     Column("accepted_at", Utc),
     Column("quarantined_until", Utc),
+    Column("unwanted_because", Text),  # to be replaced, whatever it runs
+    Column("unwanted_at", Utc),
     Column("kept_until", Utc),  # out of service, for a switch back
+    Column("job", String(64), nullable=False, server_default=""),  # no member of its fleet
+    Column("exit_code", Integer),  # of a job
+    Column("provider", String(32), nullable=False, server_default=""),
     Column("condemned_because", Text),  # it answers, and is not good enough all the same
     Column("place", String(255), nullable=False, server_default=""),  # the engine that has it
     Column("ended_at", Utc),
     Column("ended_because", Text),
     Column("console", Text),
+)
+
+changes = Table(  # what was found to differ from the image, and since when it is known
+    "changes",
+    metadata,
+    Column("token", String(255), primary_key=True),
+    Column("path", String(1024), primary_key=True),
+    Column("kind", String(16), nullable=False),
+    Column("changed_at", Utc),  # where the engine knows
+    Column("first_seen_at", Utc, nullable=False),
+    Column("last_seen_at", Utc, nullable=False),
+    Column("repaired_at", Utc),  # its instance was given up because of it
 )
 
 pins = Table(  # what a rollback left: refused in its fleet until somebody unpins

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from ovenbird.values.image import Artifact, Contract, ImageRef
 from ovenbird.values.limits import Limits
@@ -100,9 +101,49 @@ class BalancerSpec:
     retries: int = 0
 
 
+class Kind(StrEnum):
+    """What a fleet is for."""
+
+    SERVICE = "service"  # ``size`` instances that are there all the time
+    JOB = "job"  # one instance at a time, on demand, to its own end
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobSpec:
+    """A job of the family's contract by its name, and how long it may take (seconds)."""
+
+    name: str
+    timeout: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VolumeSpec:
+    """A volume that every numbered slot of a fleet has, and where an instance finds it."""
+
+    name: str
+    path: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderHook:
+    """A program of the operator's that says which instances go last (the leader, say).
+
+    It runs on the operator's machine with OVENBIRD_FLEET, OVENBIRD_ENV and on stdin a JSON list
+    of {token, slot, address}; it prints one token a line, in the order in which they may go.
+    """
+
+    argv: tuple[str, ...]
+    timeout: float = 30.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fleet:
-    """What should run, from ``inventories/<env>/fleets.yml``. Wanted, never observed."""
+    """What should run, from ``inventories/<env>/fleets.yml``. Wanted, never observed.
+
+    ``size`` is what holds: the file's, unless `fleet.scale` has recorded another; ``file_size`` is
+    the file's own then, else None. A fleet with ``volumes`` is stateful: numbered slots, each
+    replaced by ending the old one first. ``job`` is what a fleet of kind job runs.
+    """
 
     env: str
     name: str
@@ -116,13 +157,27 @@ class Fleet:
     stage: int = 0
     procedure: Procedure = Procedure()
     budget: Budget = Budget()
+    kind: Kind = Kind.SERVICE
+    job: JobSpec | None = None
+    before_first_wave: JobSpec | None = None
+    volumes: tuple[VolumeSpec, ...] = ()
+    order: OrderHook | None = None
+    file_size: int | None = None
     file: str = ""
     line: int = 0
+
+    @property
+    def is_stateful(self) -> bool:
+        return bool(self.volumes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """Everything a provider needs to start one instance. ``token`` makes it idempotent."""
+    """Everything a provider needs to start one instance. ``token`` makes it idempotent.
+
+    ``volumes`` are those of its slot, attached at launch. With ``job``, a name of the contract's
+    ``jobs``, the image runs that program to its end instead of its init, and is not restarted.
+    """
 
     token: str
     fleet: FleetKey
@@ -131,3 +186,5 @@ class Order:
     contract: Contract
     launch: LaunchData
     slot: int
+    volumes: tuple[VolumeSpec, ...] = ()
+    job: str = ""

@@ -60,7 +60,8 @@ class StopPolicy:
 class Contract:
     """What an image asks of its launch, fixed when it is baked.
 
-    A rollback to an older version uses the older contract.
+    A rollback to an older version uses the older contract. ``writable`` are paths that instances
+    may change, with all below them: no drift.
     """
 
     port: int | None = None
@@ -68,6 +69,7 @@ class Contract:
     secrets: tuple[str, ...] = ()
     stop: StopPolicy = StopPolicy()
     writable: tuple[str, ...] = ()
+    jobs: tuple[tuple[str, tuple[str, ...]], ...] = ()  # name → what the image runs for it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,7 +104,8 @@ class Version:
     """A golden image. It is never edited: a change is another version.
 
     ``fingerprint`` hashes the recipe, ``packages`` the signed indexes of its sources on the day,
-    ``identity`` both: what a child's recipe names as its parent.
+    ``identity`` both: what a child's recipe names as its parent. ``ambient`` are the paths that
+    changed by themselves while it was proven: every boot does that, so it is no drift.
     """
 
     family: str
@@ -119,6 +122,7 @@ class Version:
     provenance: Provenance
     state_because: str = ""
     log: str = ""
+    ambient: tuple[str, ...] = ()
 
     @property
     def identity(self) -> str:

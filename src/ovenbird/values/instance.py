@@ -29,6 +29,7 @@ class Seen:
     ``address`` is ``host:port`` for probes and balancers, or None where nothing listens.
     ``since`` is when the engine first reported ``state``, where the engine knows. ``restarts`` is
     how often the engine has restarted it after it had ended by itself: it counts as ended.
+    ``job`` is the job that it was launched for: it is no member of its fleet, and ends by itself.
     """
 
     token: str
@@ -44,6 +45,39 @@ class Seen:
     since: datetime | None = None
     check: str = ""
     restarts: int = 0
+    job: str = ""
+
+
+class ChangeKind(StrEnum):
+    """What was done to a path since the image."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Change:
+    """A path of one instance that is not as in its image. ``at`` is when, where the engine knows.
+
+    A directory is reported only if it is itself new, or its own mode or owner changed.
+    """
+
+    path: str
+    kind: ChangeKind
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Volume:
+    """A volume as its engine reports it. ``name`` is the engine's, ``spec`` the one of the fleet's
+    file; ``used_by`` holds the tokens (or names) of whatever has it attached, running or not."""
+
+    name: str
+    fleet: FleetKey
+    slot: int
+    spec: str
+    used_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +144,10 @@ class Instance:
     it for traffic, ``leaving`` that a drain has begun somewhere, ``ready`` that it has all that
     serving needs but its balancers, ``dying`` that the engine is ending it already. ``because``
     explains ``health``. ``in_service`` says that every balancer (one at the least) has it in
-    service, whatever the probe thinks. ``kept`` says that it is the previous one of a blue-green
-    rollout, held out of service for a switch back.
+    service, whatever the probe thinks. ``kept`` says that it is held out of service: the previous
+    one of a blue-green rollout, or one in quarantine, which is ``quarantined`` too and serves
+    never again. ``unwanted`` says why it is to be replaced whatever it runs, or is "".
+    ``rank`` puts the last of a stateful fleet last.
     """
 
     token: str
@@ -129,6 +165,9 @@ class Instance:
     dying: bool = False
     in_service: bool = False
     kept: bool = False
+    quarantined: bool = False
+    unwanted: str = ""
+    rank: int = 0
 
     @property
     def is_serving(self) -> bool:
@@ -137,13 +176,15 @@ class Instance:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Goal:
-    """Where a rollout is going, resolved once: an instance is current if both are equal."""
+    """Where a rollout is going, resolved once: an instance is current if both are equal, and
+    nobody wants it replaced."""
 
     version: str
     launch_hash: str
 
     def is_run_by(self, instance: Instance) -> bool:
-        return (instance.version, instance.launch_hash) == (self.version, self.launch_hash)
+        same = (instance.version, instance.launch_hash) == (self.version, self.launch_hash)
+        return same and not instance.unwanted
 
     def __str__(self) -> str:
         return self.version
