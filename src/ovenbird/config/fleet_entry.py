@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 from functools import cache
 from importlib.metadata import entry_points
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from ovenbird.config.health import HealthEntry
+from ovenbird.config.kind_entry import Job
 from ovenbird.config.procedure_entry import RolloutEntry
 from ovenbird.config.schema import ConfigItem, Entry, Item, refuse
+from ovenbird.config.volume_entry import Order, VolumeEntry
 from ovenbird.config.wording import allowed, did_you_mean, kind_of
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import LaunchSpec, Resources, SecretRef
@@ -104,9 +106,14 @@ class LimitsEntry(Entry):
     max_surge: ShareOrCount = Field(default=1, description='a number or "25%"')
     max_unavailable: ShareOrCount = Field(default=0, description='a number or "25%"')
 
-    def value(self) -> Limits:
+    def value(self, *, stateful: bool) -> Limits:
+        """What is written, and else what suits: a fleet with volumes ends the old one first."""
         surge: Share = self.max_surge
         unavailable: Share = self.max_unavailable
+        if stateful and "max_surge" not in self.model_fields_set:
+            surge = 0
+        if stateful and "max_unavailable" not in self.model_fields_set:
+            unavailable = 1
         return Limits(max_surge=surge, max_unavailable=unavailable)
 
 
@@ -114,7 +121,8 @@ class FleetEntry(Entry):
     image: Annotated[str, AfterValidator(_image)] = Field(
         description="FAMILY@CHANNEL, such as web@stable, or FAMILY/NUMBER, such as web/2"
     )
-    size: int = Field(ge=0, le=10000, description="a number of instances, 0 or more")
+    kind: Literal["service", "job"] = Field(default="service", description="service or job")
+    size: int = Field(default=0, ge=0, le=10000, description="a number of instances, 0 or more")
     provider: Annotated[str, AfterValidator(_provider)] = Field(
         default="podman", description="the name of an installed provider"
     )
@@ -132,5 +140,13 @@ class FleetEntry(Entry):
     rollout: RolloutEntry = Field(
         default_factory=lambda: RolloutEntry(),
         description="{strategy: rolling, stepped or blue-green, …}",
+    )
+    volumes: list[VolumeEntry] = Field(
+        default_factory=list, description="a list of {name: NAME, path: PATH}"
+    )
+    order: Order | None = Field(default=None, description="[PROGRAM, ARGUMENT, …] or {command: …}")
+    job: Job | None = Field(default=None, description="the name of a job, or {job: …, timeout: …}")
+    before_first_wave: Job | None = Field(
+        default=None, description="the name of a job, or {job: …, timeout: …}"
     )
     balancer: Any = Field(default=None, description="haproxy, command, file or none")

@@ -9,13 +9,15 @@ from pathlib import Path
 from ovenbird.config.balancers import Bound, balancers_of, clashes
 from ovenbird.config.fleet_entry import FleetEntry
 from ovenbird.config.health import health_faults
+from ovenbird.config.kind_entry import job_faults, kind_faults
 from ovenbird.config.procedure_entry import BudgetEntry, procedure_faults
 from ovenbird.config.schema import parse, section
+from ovenbird.config.volume_entry import order_faults, volume_faults
 from ovenbird.config.wording import allowed, did_you_mean
 from ovenbird.config.yaml import Document, Loc, read
 from ovenbird.values.errors import ConfigurationError, Fault
 from ovenbird.values.family import Family
-from ovenbird.values.fleet import BalancerSpec, Fleet
+from ovenbird.values.fleet import BalancerSpec, Fleet, Kind
 from ovenbird.values.image import NAME, Contract, ImageRef
 from ovenbird.values.procedure import Budget, Strategy
 
@@ -56,18 +58,39 @@ def survey(
             specs = tuple(balancers.values())
             fleet = _fleet(env, name, entry, balancers=specs, document=document)
             fleets[name] = replace(fleet, budget=budget)
-            faults += _family_faults(fleet, entry, families, known, document=document)
-            faults += procedure_faults(
-                entry.rollout,
-                size=entry.size,
-                with_limits="limits" in entry.model_fields_set,
-                document=document,
-                loc=(*loc, "rollout"),
-                called=called,
-                project=project,
+            faults += kind_faults(
+                fleet, entry.model_fields_set, document=document, loc=loc, called=called
             )
+            faults += _family_faults(fleet, entry, families, known, document=document)
+            faults += _own_faults(fleet, entry, document=document, loc=loc, project=project)
     faults += clashes(bounds, file=document.file)
     return fleets, tuple(dict.fromkeys(faults))
+
+
+def _own_faults(
+    fleet: Fleet, entry: FleetEntry, *, document: Document, loc: Loc, project: Path
+) -> Iterator[Fault]:
+    """What its volumes, its order and its rollout get wrong by themselves."""
+    called = f"fleet {fleet.name}"
+    if fleet.kind is Kind.JOB:
+        return
+    here = (*loc, "volumes")
+    yield from volume_faults(entry.volumes, document=document, loc=here, called=called)
+    if entry.order is not None:
+        here = (*loc, "order")
+        yield from order_faults(
+            entry.order, document=document, loc=here, called=called, project=project
+        )
+    yield from procedure_faults(
+        entry.rollout,
+        size=entry.size,
+        with_limits="limits" in entry.model_fields_set,
+        stateful=fleet.is_stateful,
+        document=document,
+        loc=(*loc, "rollout"),
+        called=called,
+        project=project,
+    )
 
 
 def _budget(document: Document, faults: list[Fault]) -> Budget:
@@ -97,15 +120,18 @@ def _family_faults(
     """What a well-typed fleet still gets wrong: its own arithmetic, and its family's contract."""
     loc, called = ("fleets", fleet.name), f"fleet {fleet.name}"
     yield from _limit_faults(fleet, document=document, loc=loc, called=called)
-    yield from _switch_faults(fleet, document=document, loc=loc, called=called)
+    if not fleet.is_stateful:
+        yield from _switch_faults(fleet, document=document, loc=loc, called=called)
     family = fleet.image.family
     if family in families:
         contract = families[family].contract
         yield from _contract_faults(fleet, contract, document=document, loc=loc)
+        yield from job_faults(fleet, contract, document=document, loc=loc)
         here, port = (*loc, "health"), contract.port
-        yield from health_faults(
-            entry.health, document=document, loc=here, called=called, port=port
-        )
+        if fleet.kind is Kind.SERVICE:
+            yield from health_faults(
+                entry.health, document=document, loc=here, called=called, port=port
+            )
     elif family not in known:
         hint = did_you_mean(family, known)
         problem = f"{called}: there is no family {family!r}.{hint}"
@@ -128,11 +154,16 @@ def _fleet(
         size=entry.size,
         provider=entry.provider,
         launch=entry.launch.value(),
-        limits=entry.limits.value(),
+        limits=entry.limits.value(stateful=bool(entry.volumes)),
         health=entry.health.value(),
         balancers=balancers,
         stage=entry.stage,
         procedure=entry.rollout.value(),
+        kind=Kind(entry.kind),
+        job=entry.job.value() if entry.job else None,
+        before_first_wave=entry.before_first_wave.value() if entry.before_first_wave else None,
+        volumes=tuple(volume.value() for volume in entry.volumes),
+        order=entry.order.value() if entry.order else None,
         file=document.file,
         line=document.key_line(("fleets", name)),
     )
@@ -154,8 +185,10 @@ def _limit_faults(fleet: Fleet, *, document: Document, loc: Loc, called: str) ->
         fleet.limits.of(fleet.size)
     except ConfigurationError as error:
         for fault in error.faults:
-            problem = f"{called}: {fault.problem}"
-            yield document.fault((*loc, "limits"), problem, fault.remedy, key=True)
+            problem, remedy = f"{called}: {fault.problem}", fault.remedy
+            if fleet.is_stateful:
+                remedy = "Set max_unavailable to 1 or more; a fleet with volumes has no surge."
+            yield document.fault((*loc, "limits"), problem, remedy, key=True)
 
 
 def _contract_faults(

@@ -112,6 +112,7 @@ def procedure_faults(
     *,
     size: int,
     with_limits: bool,
+    stateful: bool,
     document: Document,
     loc: Loc,
     called: str,
@@ -119,10 +120,16 @@ def procedure_faults(
 ) -> Iterator[Fault]:
     """What a well-typed ``rollout:`` at ``loc`` still gets wrong for a fleet of ``size``.
 
-    ``with_limits`` is whether the fleet has limits of its own beside it.
+    ``with_limits`` is whether the fleet has limits of its own beside it; a ``stateful`` one is
+    told elsewhere that it is never blue-green.
     """
     yield from _strategy_faults(
-        entry, with_limits=with_limits, document=document, loc=loc, called=called
+        entry,
+        with_limits=with_limits,
+        stateful=stateful,
+        document=document,
+        loc=loc,
+        called=called,
     )
     if entry.strategy == "stepped" and entry.steps:
         yield from _step_faults(entry, size=size, document=document, loc=loc, called=called)
@@ -135,7 +142,13 @@ def procedure_faults(
 
 
 def _strategy_faults(
-    entry: RolloutEntry, *, with_limits: bool, document: Document, loc: Loc, called: str
+    entry: RolloutEntry,
+    *,
+    with_limits: bool,
+    stateful: bool,
+    document: Document,
+    loc: Loc,
+    called: str,
 ) -> Iterator[Fault]:
     """Keys that the strategy does not read: somebody would wait for what never happens."""
     stepped, blue_green = entry.strategy == "stepped", entry.strategy == "blue-green"
@@ -148,13 +161,15 @@ def _strategy_faults(
         ("approve", "stepped"),
         ("keep_previous", "blue-green"),
     ):
+        if stateful and wanted == "blue-green":
+            continue
         if getattr(entry, key) and entry.strategy != wanted:
             problem = (
                 f"{called}: {key} belongs to strategy: {wanted}, and this one is {entry.strategy}."
             )
             remedy = f"Set strategy: {wanted}, or remove {key}."
             yield document.fault((*loc, key), problem, remedy, key=True)
-    if blue_green and with_limits:
+    if blue_green and with_limits and not stateful:
         yield document.fault(
             (*loc[:-1], "limits"),
             f"{called}: a blue-green rollout has a whole second fleet beside the first, so limits "
