@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from ovenbird.fleet.health import CONSOLE_LINES
+from ovenbird.rollout.consoles import Consoles
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
@@ -18,8 +20,6 @@ from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationEr
 from ovenbird.values.fleet import BalancerSpec, Order
 from ovenbird.values.image import ImageRef, StopPolicy
 
-CONSOLE_LINES = 5000
-CONSOLE_BYTES = 1_000_000
 LOOK_AT_A_DRAIN = 0.05
 """Seconds between two looks at how many sessions a drain still has."""
 
@@ -229,12 +229,10 @@ class Hands:
 
     def _save_console(self, token: str) -> Path:
         """Keep the end of an instance's console, so that yesterday's machine can be read."""
-        text = self._setting.provider.console(token, lines=CONSOLE_LINES)
-        folder = self._setting.site.folder / "consoles"
-        folder.mkdir(exist_ok=True)
-        path = folder / f"{token}.log"
-        path.write_bytes(text.encode()[-CONSOLE_BYTES:])
-        return path
+        setting = self._setting
+        text = setting.provider.console(token, lines=CONSOLE_LINES)
+        kept = Consoles(setting.site.folder / "consoles")
+        return kept.save(token, text, at=setting.clock.now())
 
 
 def _token(setting: Setting) -> str:

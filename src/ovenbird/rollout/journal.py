@@ -170,6 +170,7 @@ class Journal:
                     version=order.version,
                     launch_hash=order.launch.hash,
                     slot=order.slot,
+                    provider=order.artifact.provider,
                     rollout_id=begun.id,
                     intended_at=at,
                     place=place,
