@@ -13,7 +13,8 @@ OvenbirdError                 1  failed: the image or the bake is bad
 │   ├── BalancerUnreachable   3
 │   └── EngineUnreachable     3
 ├── Inconclusive              4  no data: paused
-└── RollbackFailed            5  everything kept as it is, a person is needed
+├── RollbackFailed            5  everything kept as it is, a person is needed
+└── Found                     6  a report found what it was asked to look for
 """
 
 from __future__ import annotations
@@ -129,3 +130,9 @@ class RollbackFailed(OvenbirdError):
     """A rollback could not finish. Everything is kept as it is; a person is needed."""
 
     exit_code = 5
+
+
+class Found(OvenbirdError):
+    """A report found what ``--check`` looks for; nothing was touched."""
+
+    exit_code = 6
