@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from ovenbird.rollout.bucket import Bucket, age, bucket_of, is_ill
 from ovenbird.rollout.decision import Pace
+from ovenbird.rollout.slots import by_slot, in_slots
 from ovenbird.values.instance import Goal, Instance
 from ovenbird.values.limits import Bounds
 
@@ -34,12 +35,17 @@ class Counts:
         untried: bool,
         pace: Pace,
     ) -> Counts:
-        found = [(bucket_of(goal, i), i) for i in sorted(observed, key=age)]
+        if bounds.numbered:
+            ordered = sorted(in_slots(bounds, observed), key=by_slot(bounds))
+        else:
+            ordered = sorted(observed, key=age)
+        found = [(bucket_of(goal, i), i) for i in ordered]
         present = tuple(pair for pair in found if pair[0] not in ABSENT)
         return cls(goal=goal, bounds=bounds, untried=untried, pace=pace, present=present)
 
     def of(self, *buckets: Bucket) -> list[Instance]:
-        """List the instances of these buckets, bucket by bucket, the oldest first."""
+        """List the instances of these buckets, bucket by bucket, the oldest first; with numbered
+        slots those beyond the size, then slot by slot."""
         return [i for wanted in buckets for bucket, i in self.present if bucket is wanted]
 
     @property

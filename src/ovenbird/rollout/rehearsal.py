@@ -21,6 +21,7 @@ from ovenbird.rollout.plan import (
     Wave,
     next_wave,
 )
+from ovenbird.rollout.slots import free_slot
 from ovenbird.values.instance import Goal, Health, Instance
 from ovenbird.values.limits import Bounds
 from ovenbird.values.procedure import Procedure, Strategy
@@ -206,7 +207,8 @@ class _Stage:
             match step:
                 case Launch():
                     number += 1
-                    new = self._launched(f"new-{len(self.waves)}-{number}", youngest)
+                    slot = free_slot({i.slot for i in fleet.values()})
+                    new = self._launched(f"new-{len(self.waves)}-{number}", youngest, slot)
                     fleet[new.token] = new
                 case Register(token):
                     fleet[token] = _serving(fleet[token])
@@ -218,13 +220,13 @@ class _Stage:
                     self.failed += ill and self.goal.is_run_by(gone)
         self.fleet = tuple(fleet.values())
 
-    def _launched(self, token: str, youngest: datetime | None) -> Instance:
+    def _launched(self, token: str, youngest: datetime | None, slot: int) -> Instance:
         good = self.outcome is Health.SERVING
         instance = Instance(
             token=token,
             version=self.goal.version,
             launch_hash=self.goal.launch_hash,
-            slot=0,
+            slot=slot,
             health=Health.PENDING if good else self.outcome,
             because="as assumed for this rehearsal",
             launched_at=(youngest or _EPOCH) + timedelta(seconds=1),

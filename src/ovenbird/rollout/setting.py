@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ovenbird.balancer import Balancer
@@ -47,6 +47,6 @@ class Setting:
     bounds: Bounds = field(init=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(
-            self, "bounds", self.fleet.procedure.bounds(self.fleet.limits, self.fleet.size)
-        )
+        bounds = self.fleet.procedure.bounds(self.fleet.limits, self.fleet.size)
+        bounds = replace(bounds, numbered=self.fleet.is_stateful)
+        object.__setattr__(self, "bounds", bounds)

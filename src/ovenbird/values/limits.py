@@ -37,11 +37,16 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bounds:
-    """The arithmetic of one fleet: never above the ceiling, never serving below the floor."""
+    """The arithmetic of one fleet: never above the ceiling, never serving below the floor.
+
+    ``numbered`` is a fleet with volumes: its slots are 0 to ``size - 1``, and each instance
+    belongs to one of them.
+    """
 
     size: int
     surge: int
     unavailable: int
+    numbered: bool = False
 
     @property
     def ceiling(self) -> int:
