@@ -16,6 +16,7 @@ from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.plan import Launch, Register, Retire, Step, Terminate
 from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.volumes import require_detached, slot_for_a_launch
 from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationError
 from ovenbird.values.fleet import BalancerSpec, Order
 from ovenbird.values.image import ImageRef, StopPolicy
@@ -78,7 +79,10 @@ class Hands:
     def _launch(self, because: str) -> str:
         setting, now = self._setting, self._setting.clock.now()
         setting.catalog.launchable(ImageRef.parse(self._chosen.goal.version))  # revoked meanwhile?
-        order = self._order(_token(setting), self._free_slot())
+        slot = slot_for_a_launch(setting, self._lookout.not_listed_yet())
+        if data := require_detached(setting, slot):
+            because = f"{because}; {data}"
+        order = self._order(_token(setting), slot)
         setting.console.step(f"Launching {order.token} of {order.version} ({because})")
         with setting.calls.alone():
             step = setting.journal.intend_launch(
@@ -205,16 +209,12 @@ class Hands:
             contract=chosen.version.contract,
             launch=chosen.launch,
             slot=slot,
+            volumes=self._setting.fleet.volumes,
         )
 
     def launch_again(self, token: str, slot: int) -> None:
         """Make a launch again that nobody saw end: the token makes one of the two."""
         self._setting.provider.launch(self._order(token, slot))
-
-    def _free_slot(self) -> int:
-        """Return the lowest number that no instance of the fleet has."""
-        taken = {seen.slot for seen in self._setting.provider.instances(self._setting.key)}
-        return next(n for n in range(len(taken) + 1) if n not in taken)
 
     def _stop_of(self, version: str) -> StopPolicy:
         """Return how an image wants to be stopped, as its own contract says; the usual way for

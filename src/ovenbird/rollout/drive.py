@@ -12,6 +12,7 @@ from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.ordered import next_in_order
 from ovenbird.rollout.pacing import Pacer
 from ovenbird.rollout.patience import Patience
 from ovenbird.rollout.plan import (
@@ -29,7 +30,6 @@ from ovenbird.rollout.plan import (
     Wait,
     Wave,
     clear_failed,
-    next_wave,
 )
 from ovenbird.rollout.reconcile import Reconciler
 from ovenbird.rollout.repair import as_settled
@@ -100,9 +100,9 @@ class Driver:
             self._take(clear_failed(chosen.goal, observed))
         while True:
             observed = self._look()
-            plan = next_wave(
+            plan = next_in_order(
+                self._setting,
                 chosen.goal,
-                self._setting.bounds,
                 observed,
                 untried=self._untried,
                 pace=self._pacer.pace(observed),

@@ -11,7 +11,7 @@ from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 
 from ovenbird.rollout.bucket import age
-from ovenbird.values.instance import Health, Instance
+from ovenbird.values.instance import Instance
 from ovenbird.values.limits import Bounds
 
 
@@ -40,9 +40,3 @@ def by_slot(bounds: Bounds) -> Callable[[Instance], tuple[object, ...]]:
 def free_slot(taken: Collection[int]) -> int:
     """Return the lowest number that nobody has; for a fleet with volumes it may be too high."""
     return next(n for n in range(len(taken) + 1) if n not in taken)
-
-
-def may_be_asked(instance: Instance) -> bool:
-    """Say whether an instance stands in the order of a fleet: what is lost, or kept out of
-    service, is not replaced by a wave."""
-    return instance.health is not Health.LOST and not instance.kept
