@@ -29,16 +29,21 @@ def shop(scene: Scene) -> Scene:
     return scene.beside("shop", stage=2)
 
 
-def roll_every(*scenes: Scene) -> list[tuple[str, float]]:
+def roll_every(
+    *scenes: Scene, says_no: str = "", emergency: bool = False
+) -> list[tuple[str, float]]:
     """Do what ``invoke rollout.all`` does; return which fleet was begun when."""
     clock, begun = scenes[0].clock, list[tuple[str, float]]()
     by_name = {scene.fleet.name: scene for scene in scenes}
 
-    def roll(setting: Setting) -> None:
+    def roll(setting: Setting) -> bool:
+        if setting.fleet.name == says_no:
+            return False
         begun.append((setting.fleet.name, clock.passed))
         by_name[setting.fleet.name].roll(driver=setting)
+        return True
 
-    roll_all([scene.driver() for scene in scenes], roll)
+    roll_all([scene.driver() for scene in scenes], roll, soaks=not emergency)
     return begun
 
 
@@ -88,6 +93,35 @@ def test_a_fleet_that_falls_ill_while_it_soaks_stops_the_stages_after_it(
 
     assert t.value.exit_code == 1
     assert shop.running == {}
+
+
+def test_a_fleet_that_is_rolled_back_while_it_soaks_stops_the_stages_after_it(
+    scene: Scene, shop: Scene
+) -> None:
+    roll_every(scene.wanting(procedure=Procedure()), shop)
+    scene.promote("web/2")
+    bob = scene.driver(by="bob@there")
+    scene.clock.once(
+        lambda: scene.serving == {"web/2": 2},
+        lambda: scene.clock.once(
+            lambda: not scene.driver().journal.unfinished(), lambda: scene.roll_back(driver=bob)
+        ),
+    )
+    with pytest.raises(GoalFailed, match="dev/web left web/2 while it soaked"):
+        roll_every(scene, shop)
+
+    assert (scene.serving, shop.serving) == ({"web/1": 2}, {"web/1": 2})
+
+
+def test_no_to_one_fleet_is_no_to_those_after_it(scene: Scene, shop: Scene) -> None:
+    assert roll_every(scene, shop, says_no="web") == []
+    assert shop.running == {}
+
+
+def test_an_emergency_does_not_wait_for_a_soak(scene: Scene, shop: Scene) -> None:
+    ((_, first), (_, second)) = roll_every(scene, shop, emergency=True)
+
+    assert second - first < 60
 
 
 def test_what_stops_one_fleet_stops_everything_after_it(scene: Scene, shop: Scene) -> None:

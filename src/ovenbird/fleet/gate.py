@@ -11,6 +11,9 @@ from itertools import takewhile
 from ovenbird.values.fleet import HealthCheck
 from ovenbird.values.instance import Look, Verdict
 
+MOST_BETWEEN_LOOKS = 10.0
+"""Seconds beyond its interval and time-out until which a look is only slow."""
+
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
@@ -59,3 +62,10 @@ def _not_passing(looks: Sequence[Look], launched_at: datetime, now: datetime) ->
     last = looks[-1]
     said = "no answer" if last.verdict is Verdict.NO_ANSWER else last.detail or "the check fails"
     return f"{age}, last look: {said}"
+
+
+def unseen(health: HealthCheck, before: datetime, now: datetime) -> timedelta | None:
+    """Return how long nobody looked between two looks, or None where they came as they should."""
+    gap = now - before
+    usual = health.interval + health.timeout + MOST_BETWEEN_LOOKS
+    return gap if gap > timedelta(seconds=usual) else None

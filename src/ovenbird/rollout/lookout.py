@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
-from ovenbird.fleet.gate import Accepted, judge
+from ovenbird.fleet.gate import Accepted, judge, unseen
 from ovenbird.fleet.health import look_at_all
 from ovenbird.fleet.observe import observe
 from ovenbird.rollout.records import Record
@@ -36,6 +36,8 @@ class Lookout:
         self._instances: tuple[Instance, ...] = ()
         self.records: Mapping[str, Record] = {}
         self.entries: list[Mapping[str, Entry]] = []
+        self._looked_at: datetime | None = None
+        self._gaps: list[tuple[datetime, timedelta]] = []  # when we looked again, after how long
         self.jobs: Mapping[str, Seen] = {}
         """What runs a job beside the fleet, by token; ended ones that nobody has removed too."""
         self.unowned: list[Seen] = []
@@ -64,8 +66,9 @@ class Lookout:
         self._refuse_unknown(listed)
         self.late = [s for s in listed.values() if self._came_late(s)]
         ended_late = {seen.token for seen in self.late}
+        self._note_a_gap()
         self._seen = {
-            token: replace(seen, launched_at=self.records[token].ordered_at)
+            token: replace(seen, launched_at=self._counted_from(self.records[token].ordered_at))
             for token, seen in listed.items()
             if token not in ended_late
         }
@@ -94,6 +97,21 @@ class Lookout:
             expected=tuple(self._expected(record) for record in self.not_listed_yet()),
         )
         return self._instances
+
+    def _note_a_gap(self) -> None:
+        """Start over after a time in which nobody looked: a host that slept, a driver that was
+        stopped. It is no evidence against anybody, so no deadline runs in it."""
+        now = self._setting.clock.now()
+        health = self._setting.fleet.health
+        if self._looked_at and (gap := unseen(health, self._looked_at, now)) is not None:
+            self._gaps.append((now, gap))
+            self._looks.clear()
+        self._looked_at = now
+
+    def _counted_from(self, ordered_at: datetime) -> datetime:
+        return ordered_at + sum(
+            (gap for until, gap in self._gaps if ordered_at < until), timedelta()
+        )
 
     def look_twice(self) -> tuple[Instance, ...]:
         """Look as a stranger must: one failure is not yet ill, so a failed look is repeated."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 
+from ovenbird.fleet.gate import unseen
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive
@@ -18,11 +19,19 @@ class Patience:
 
     def __init__(self, setting: Setting) -> None:
         self._setting = setting
-        self._moved = self._calm = setting.clock.now()
+        self._moved = self._calm = self._looked = setting.clock.now()
         self._most = 0
 
     def note(self, chosen: Chosen, observed: tuple[Instance, ...]) -> None:
-        """Start the progress clock again when one more instance of the goal serves."""
+        """Start the progress clock again when one more instance of the goal serves.
+
+        Time in which nobody looked (a host that slept, a clock that was put right) is no evidence
+        against an image: the clocks did not run in it.
+        """
+        now = self._setting.clock.now()
+        if (gap := unseen(self._setting.fleet.health, self._looked, now)) is not None:
+            self._moved, self._calm = self._moved + gap, self._calm + gap
+        self._looked = now
         serving = sum(chosen.goal.is_run_by(i) and i.is_serving for i in observed)
         if serving > self._most:
             self._most = serving
@@ -31,7 +40,7 @@ class Patience:
     def acted(self, since: datetime) -> None:
         """Stop the clocks for what a wave took: a long drain is not a lack of progress."""
         self._moved += self._since(since)
-        self._calm = self._setting.clock.now()
+        self._calm = self._looked = self._setting.clock.now()
 
     def rested(self) -> None:
         """Start all clocks again: the fleet is where it should be, and waits on purpose."""

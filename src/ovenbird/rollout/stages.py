@@ -6,9 +6,11 @@ from collections.abc import Callable, Sequence
 from datetime import timedelta
 
 from ovenbird.fleet.gate import seconds
+from ovenbird.rollout.book import Standing
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import GoalFailed
+from ovenbird.values.instance import Goal
 
 
 def in_stages(settings: Sequence[Setting]) -> list[list[Setting]]:
@@ -17,18 +19,24 @@ def in_stages(settings: Sequence[Setting]) -> list[list[Setting]]:
     return [[s for s in settings if s.fleet.stage == stage] for stage in stages]
 
 
-def roll_all(settings: Sequence[Setting], roll: Callable[[Setting], None]) -> None:
-    """Roll every fleet with ``roll``; what it raises stops everything that is left.
+def roll_all(
+    settings: Sequence[Setting], roll: Callable[[Setting], bool], *, soaks: bool = True
+) -> bool:
+    """Roll every fleet with ``roll``; what it raises stops everything that is left, and so does
+    False, the word of somebody who was asked. ``soaks`` is False in an emergency.
 
-    Raises `GoalFailed` where a fleet does not stay healthy while its stage soaks.
+    Raises `GoalFailed` where a fleet does not stay healthy while its stage soaks, or is rolled
+    back meanwhile.
     """
     stages = in_stages(settings)
     for number, stage in enumerate(stages, start=1):
         for setting in stage:
-            roll(setting)
-        if number < len(stages):
+            if not roll(setting):
+                return False
+        if soaks and number < len(stages):
             for setting in stage:
                 soak(setting)
+    return True
 
 
 def soak(setting: Setting) -> None:
@@ -37,7 +45,9 @@ def soak(setting: Setting) -> None:
     A rollout that completed an hour ago has soaked for an hour, whoever watched.
     """
     lookout, wanted = Lookout(setting), timedelta(seconds=setting.fleet.procedure.soak)
-    while (settled_at := setting.book.standing().settled_at) is not None:
+    image = setting.book.standing().settled
+    while (settled_at := (standing := setting.book.standing()).settled_at) is not None:
+        _require_still_good(setting, image, standing)
         left = settled_at + wanted - setting.clock.now()
         if left <= timedelta(0):
             return
@@ -50,3 +60,13 @@ def soak(setting: Setting) -> None:
             )
         setting.console.progress(f"{setting.key} soaks for {seconds(left)} more")
         setting.clock.sleep(setting.fleet.health.interval)
+
+
+def _require_still_good(setting: Setting, image: Goal | None, standing: Standing) -> None:
+    """Stop where somebody has left the image that soaks: the stages after it would get it."""
+    left = image is not None and image.version in standing.pins
+    if left or standing.settled != image:
+        raise GoalFailed(
+            f"{setting.key} left {image} while it soaked.",
+            remedy="The stages after it were not begun. See who did it, and why: invoke history",
+        )

@@ -92,9 +92,9 @@ def all_(
         console.step(f"{env} has no fleets: nothing was done")
         return
 
-    def roll(setting: Setting) -> None:
+    def roll(setting: Setting) -> bool:
         with console.inside(f"{setting.key} (stage {setting.fleet.stage})"):
-            _carry_out(
+            return _carry_out(
                 setting,
                 lambda: choose(setting),
                 console,
@@ -109,7 +109,8 @@ def all_(
             for setting in stage:
                 roll(setting)
         return
-    roll_all(settings, roll)
+    if not roll_all(settings, roll, soaks=not emergency):
+        console.step("Stopped here: the fleets after it were left as they are")
 
 
 @verb(positional=["fleet"], help=COMMON)
@@ -174,8 +175,8 @@ def _carry_out(
     retry: bool = False,
     wait: bool = False,
     emergency: bool = False,
-) -> None:
-    """Print the plan, ask, and do it."""
+) -> bool:
+    """Print the plan, ask, and do it; False where the answer was no."""
     from ovenbird.rollout import roll_out
     from ovenbird.rollout.drive import Outcome
     from ovenbird.tasks.documents import outcome_document, plan_document
@@ -192,9 +193,9 @@ def _carry_out(
     if plan:
         if json:
             console.document(plan_document(foreseen, chosen))
-        return
+        return True
     if foreseen.needs_an_answer and not yes and not _answered(console):
-        return
+        return False
     outcome = Outcome(before=chosen.before, after=str(chosen.goal))
     try:
         if wait:
@@ -205,6 +206,7 @@ def _carry_out(
         if json:
             console.document(outcome_document(outcome))
     console.step(f"{setting.key}: {outcome.because}")
+    return True
 
 
 def _when_free(
