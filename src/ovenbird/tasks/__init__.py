@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, dev, fleet, house, image, report, rollout
+from ovenbird.tasks import bake, dev, fleet, house, image, report, rollout, volume
 
 
 def make_namespace() -> Collection:
@@ -44,6 +44,7 @@ def make_namespace() -> Collection:
     top.add_collection(
         Collection("fleet", fleet.pause, fleet.resume, fleet.cancel, rollout.abort, fleet.unpin)
     )
+    top.add_collection(Collection("volume", volume.list_, volume.delete))
     top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults))
     return top
 
