@@ -7,7 +7,9 @@ observed now. A rollout that was interrupted is finished by starting it again.
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 
+from ovenbird.rollout.described import document_of
 from ovenbird.rollout.drive import Driver, Outcome
 from ovenbird.rollout.goal import Chosen, choose_rollback, still_allowed
 from ovenbird.rollout.journal import Begun
@@ -27,6 +29,14 @@ OUTCOMES = {3: "blocked", 4: "inconclusive"}
 """What an exit code is called in the journal; all others are failed."""
 
 
+Act = Callable[[Lease], None]
+"""One thing more that is done under the lease of a rollout."""
+
+
+def nothing(_: Lease) -> None:
+    """Nothing more is wished."""
+
+
 def roll_out(
     setting: Setting,
     chosen: Chosen,
@@ -35,9 +45,12 @@ def roll_out(
     retry: bool = False,
     because: str = "",
     emergency: bool = False,
+    wish: Act = nothing,
+    then: Act = nothing,
 ) -> None:
     """Bring a fleet to its goal, wave by wave, and write into ``outcome`` what was done.
 
+    ``wish`` is written under the lease before the first look, ``then`` done when all has arrived.
     ``emergency`` ignores windows, soaks and metrics, and is written down. Raises `GoalFailed` (1)
     where the goal does not become healthy, `Blocked` (3) where nothing can move, `Inconclusive`
     (4) where nothing is seen or a person's word is needed, and `RollbackFailed` (5) for a
@@ -45,7 +58,16 @@ def roll_out(
     ``on_failure: rollback``, a failed rollout goes back before it raises.
     """
     try:
-        _roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
+        _roll_out(
+            setting,
+            chosen,
+            outcome,
+            retry=retry,
+            because=because,
+            emergency=emergency,
+            wish=wish,
+            then=then,
+        )
     except GoalFailed as failure:
         back = setting.fleet.procedure.on_failure is OnFailure.ROLLBACK
         if chosen.kind != "rollout" or not outcome.driven or not back:
@@ -68,11 +90,14 @@ def _roll_out(
     retry: bool,
     because: str,
     emergency: bool,
+    wish: Act = nothing,
+    then: Act = nothing,
 ) -> None:
     try:
         with setting.leases.taken(chosen.kind, at_once=setting.fleet.budget.fleets) as lease:
             _let_others_end(setting, lease)
             still_allowed(setting, chosen, retry=retry)
+            wish(lease)
             hold = standing_hold(setting, chosen, emergency=emergency)
             if hold is not None and chosen.resumed is None:
                 raise hold  # nothing is in hand, so no goal is fixed either
@@ -96,6 +121,7 @@ def _roll_out(
                 at=now,
                 settles=served and chosen.kind != "repair",
             )
+            then(lease)
     except OvenbirdError as error:
         outcome.because = error.problem
         outcome.outcome = _word(error)
@@ -143,6 +169,8 @@ def _begin(
     leaves = chosen.kind == "rollback" and chosen.before not in ("", chosen.goal.version)
     reason = because or f"rolled back to {chosen.goal}"
     pins = (chosen.before, reason) if leaves else None
+    if chosen.kind != "repair":
+        setting.book.describe(document_of(setting.fleet))
     setting.journal.begin(begun, lease.require, pins=pins)
     return begun
 

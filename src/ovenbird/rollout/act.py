@@ -61,20 +61,26 @@ class Hands:
     def retire(self, leaving: Sequence[tuple[str, str]]) -> None:
         """Take several out of service at once, and keep them for as long as the fleet says.
 
-        They are drained side by side: the switch is over when the last drain has begun.
+        They are drained side by side: the switch is over when the last drain has begun. What goes
+        into quarantine waits for the budget as an ending does, and its console is kept at once.
         """
         setting = self._setting
+        held = [t for t, _ in leaving if self._lookout.records[t].quarantined_until is not None]
+        for token in held:
+            self._require_budget(token)
         rolls_back = self._chosen.kind == "rollback"
         keep = 0.0 if rolls_back else setting.fleet.procedure.keep_previous
         for token, because in leaving:
             setting.console.step(f"Taking {token} out of service ({because})")
             self._begin_drain(token, because)
-            if self._lookout.records[token].quarantined_until is None:
+            if token not in held:
                 until = setting.clock.now() + timedelta(seconds=keep)
                 setting.records.keep(token, until=until)
         for token, because in leaving:
             self._wait_for_sessions(token)
             self.deregister(token, because)
+        for token in held:
+            self._save_console(token)
 
     def _launch(self, because: str) -> str:
         setting, now = self._setting, self._setting.clock.now()

@@ -1,5 +1,5 @@
-"""What a site knows of a fleet between rollouts: the settled goal, the pin, what served here, and
-which goals failed."""
+"""What a site knows of a fleet between rollouts: the settled goal, its size, the pin, what served
+here, which goals failed, and whether it is being removed."""
 
 from __future__ import annotations
 
@@ -10,19 +10,37 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select, update
 
+from ovenbird.rollout.begun import MAIN, OPEN, Guard
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
-from ovenbird.state.tables import failed_goals, fleets, pins, served
+from ovenbird.state.tables import failed_goals, fleets, instances, pins, rollouts, served
 from ovenbird.values.fleet import FleetKey
 from ovenbird.values.instance import Goal
+
+FORGOTTEN = (
+    *("settled", "settled_hash", "settled_at", "size", "size_by", "size_because", "size_at"),
+    *("removed_at", "paused_because", "paused_by", "paused_at"),
+)
+"""Columns of a fleet's row that mean nothing once it is removed."""
+
+
+def being_removed(database: Database, env: str) -> list[str]:
+    """Name the fleets of an environment whose removal has begun and not ended."""
+    query = select(fleets.c.name).where(fleets.c.env == env, fleets.c.removed_at.is_not(None))
+    with database.reading() as db:
+        return sorted(db.execute(query).scalars())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Standing:
-    """What a fleet's next launch would be, and what it may not be."""
+    """What a fleet's next launch would be, and what it may not be. ``size`` is a recorded override
+    of the file's, ``removed_at`` when somebody began to end the fleet for good."""
 
     settled: Goal | None = None
     settled_at: datetime | None = None
+    size: int | None = None
+    size_told: str = ""  # who recorded it, and why
+    removed_at: datetime | None = None
     paused: str = ""  # who paused it, and why
     pins: Mapping[str, str] = field(default_factory=dict)  # refused version → because
 
@@ -37,18 +55,85 @@ class Book:
         with self._database.reading() as db:
             row = db.execute(select(fleets).where(_here(self._key))).first()
             refused = db.execute(select(pins).where(self._mine(pins))).all()
-        settled = None
-        if row is not None and row.settled is not None:
-            settled = Goal(version=row.settled, launch_hash=row.settled_hash)
-        paused = ""
-        if row is not None and row.paused_because is not None:
-            paused = f"by {row.paused_by}: {row.paused_because}"
+        why = {pin.version: pin.because for pin in refused}
+        if row is None:
+            return Standing(pins=why)
+        known, held = row.settled is not None, row.paused_because is not None
+        told = f"by {row.size_by}" + (f": {row.size_because}" if row.size_because else "")
         return Standing(
-            settled=settled,
-            settled_at=row.settled_at if row is not None else None,
-            paused=paused,
-            pins={pin.version: pin.because for pin in refused},
+            settled=Goal(version=row.settled, launch_hash=row.settled_hash) if known else None,
+            settled_at=row.settled_at,
+            size=row.size,
+            size_told=told if row.size is not None else "",
+            removed_at=row.removed_at,
+            paused=f"by {row.paused_by}: {row.paused_because}" if held else "",
+            pins=why,
         )
+
+    def describe(self, entry: object) -> None:
+        """Keep a fleet's entry, a JSON value without secrets: it may leave the file."""
+        with self._database.begin() as db:
+            note(db, self._key, described=entry)
+
+    def described(self) -> object:
+        """Return the entry that the last rollout here used, or None."""
+        with self._database.reading() as db:
+            return db.execute(select(fleets.c.described).where(_here(self._key))).scalar()
+
+    def resize(
+        self,
+        size: int | None,
+        guard: Guard,
+        *,
+        sizes: tuple[int, int],
+        deed: tuple[str, str],
+        at: datetime,
+    ) -> None:
+        """Record another size than the file's, or take it back with None.
+
+        ``sizes`` are the size before and after for the history, ``deed`` who and why.
+        """
+        by, because = deed
+        facts = {"size_by": by, "size_because": because, "size_at": at}
+        free = {"size_by": None, "size_because": None, "size_at": None}
+        before, after = sizes
+        with self._database.begin() as db:
+            guard(db)
+            note(db, self._key, size=size, **(free if size is None else facts))
+            told = {"before": str(before), "after": str(after), "because": because}
+            self._record(db, "scale", by=by, at=at, **told)
+
+    def begin_removal(self, guard: Guard, *, by: str, because: str, at: datetime) -> None:
+        """Want a fleet ended for good: all of it, also what is kept or in quarantine, and what
+        never passed its gate at once. A rollout that is open is cancelled by it."""
+        mine = self._mine(instances) & instances.c.ended_at.is_(None) & (instances.c.job == "")
+        open_ = self._mine(rollouts) & rollouts.c.outcome.in_(OPEN) & rollouts.c.kind.in_(MAIN)
+        why = "its fleet is being removed"
+        with self._database.begin() as db:
+            guard(db)
+            note(db, self._key, removed_at=at)
+            self._record(db, "remove", by=by, because=because, at=at, outcome="begun")
+            closed = {"outcome": "cancelled", "ended_at": at, "told": why}
+            db.execute(update(rollouts).where(open_).values(**closed))
+            kept = instances.c.kept_until > at
+            db.execute(update(instances).where(mine, kept).values(kept_until=at))
+            new = instances.c.accepted_at.is_(None) & instances.c.condemned_because.is_(None)
+            db.execute(update(instances).where(mine, new).values(condemned_because=why))
+
+    def forget(self, guard: Guard, *, by: str, because: str, before: str, at: datetime) -> None:
+        """Forget what held of a fleet that is gone; its next rollout is a first launch.
+
+        The history, the entry that it had and the ends of its consoles stay.
+        """
+        gone = dict.fromkeys(FORGOTTEN)
+        arrived = self._mine(rollouts) & (rollouts.c.outcome == "done")
+        with self._database.begin() as db:
+            guard(db)
+            note(db, self._key, **gone)
+            for table in (pins, failed_goals, served):
+                db.execute(delete(table).where(self._mine(table)))
+            db.execute(update(rollouts).where(arrived).values(outcome="removed"))
+            self._record(db, "remove", by=by, because=because, before=before, at=at)
 
     def unpin(self, *, by: str, because: str, at: datetime) -> None:
         """Allow again everything that rollbacks refused here."""
@@ -111,9 +196,20 @@ class Book:
         with self._database.begin() as db:
             db.execute(delete(failed_goals).where(*self._goal(goal)))
 
-    def _record(self, db: Connection, verb: str, *, by: str, because: str, at: datetime) -> None:
-        place = {"env": self._key.env, "subject": self._key.name}
-        record(db, Deed(at=at, by=by, verb=verb, because=because, **place))
+    def _record(
+        self,
+        db: Connection,
+        verb: str,
+        *,
+        by: str,
+        because: str,
+        at: datetime,
+        before: str = "",
+        after: str = "",
+        outcome: str = "done",
+    ) -> None:
+        place = {"env": self._key.env, "subject": self._key.name, "before": before, "after": after}
+        record(db, Deed(at=at, by=by, verb=verb, because=because, outcome=outcome, **place))
 
     def _mine(self, table: Table) -> ColumnElement[bool]:
         return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)

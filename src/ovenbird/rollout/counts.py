@@ -83,6 +83,8 @@ class Counts:
 
     @property
     def arrived(self) -> bool:
+        if self.pace.spares and self.good >= self.bounds.size:
+            return len(self.of(Bucket.SERVING, Bucket.UNLISTED)) == len(self.present)
         return self.good == len(self.present) == self.bounds.size
 
     @property

@@ -106,9 +106,12 @@ class Pace:
     traffic before all of it is ready, and what it replaces is retired, not ended. ``failed``
     instances of the goal, launched by this rollout and never accepted, are gone already; with
     ``max_failed`` of them, gone or ill now, the verdict is failed though some of the goal serve.
+    ``spares`` is a repair beside an unfinished rollout: a good one too many is its canary, and
+    is not ended.
     """
 
     upto: int | None = None
     switch: bool = False
     failed: int = 0
     max_failed: int | None = None
+    spares: bool = False

@@ -13,7 +13,7 @@ from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.ordered import next_in_order
-from ovenbird.rollout.pacing import Pacer
+from ovenbird.rollout.pacing import Pacer, switches
 from ovenbird.rollout.patience import Patience
 from ovenbird.rollout.plan import (
     Done,
@@ -87,7 +87,7 @@ class Driver:
         self._pacer = Pacer(setting, chosen, begun, emergency=emergency)
         self._patience = Patience(setting)
         self._reconciler = Reconciler(setting, self._hands, self._lookout, lease)
-        self._untried = chosen.untried
+        self._untried, self._switches = chosen.untried, switches(setting, chosen)
         self._told: dict[tuple[type[Step], str], int] = {}
 
     def drive(self, *, retry: bool) -> str:
@@ -171,7 +171,7 @@ class Driver:
             self._pacer.judge()
         begun_at = self._setting.clock.now()
         try:
-            self._take(_up_to_an_ending(steps))
+            self._take(_up_to_an_ending(steps, at_once=self._switches))
         except BudgetSpent as spent:
             self._setting.console.progress(f"waiting: {spent.problem}")
             self._patience.require_budget(spent)
@@ -263,9 +263,11 @@ class Driver:
         )
 
 
-def _up_to_an_ending(steps: tuple[Step, ...]) -> tuple[Step, ...]:
-    """Cut a wave after its first ending: a drain takes long, so we look again before the next."""
-    endings = [n for n, step in enumerate(steps) if isinstance(step, Terminate)]
+def _up_to_an_ending(steps: tuple[Step, ...], *, at_once: bool) -> tuple[Step, ...]:
+    """Cut a wave after its first ending: a drain takes long, so we look again before the next.
+    What a switch retires leaves ``at_once``."""
+    kinds = Terminate if at_once else (Terminate, Retire)
+    endings = [n for n, step in enumerate(steps) if isinstance(step, kinds)]
     return steps[: endings[0] + 1] if endings else steps
 
 

@@ -35,7 +35,7 @@ def _switch_over(fleet: Counts) -> Iterator[Retire | Terminate]:
     numbers = f"{fleet.good} of {size} run {fleet.goal} and serve"
     for instance in fleet.of(Bucket.STALE, Bucket.LEAVING):
         if not is_ill(instance):
-            yield Retire(instance.token, f"stale: {numbers}")
+            yield Retire(instance.token, f"{_stale(instance, 'stale')}: {numbers}")
     for instance in fleet.of(Bucket.LEAVING, Bucket.ILL_STALE, Bucket.ILL):
         if is_ill(instance):
             yield _ending(instance, f"ill ({instance.because}): {numbers}")
@@ -128,15 +128,21 @@ def _worth_ending(fleet: Counts) -> Iterable[tuple[Bucket, Instance, str]]:
         yield Bucket.LEAVING, i, "its drain had begun"
     for i in fleet.of(Bucket.ILL_STALE):
         yield Bucket.ILL_STALE, i, f"ill ({i.because})"
-    if not fleet.proven or fleet.serving >= fleet.least:
-        for i in fleet.of(Bucket.IDLE):
-            yield Bucket.IDLE, i, f"{stale}, out of service"
-    for i in fleet.of(Bucket.UNLISTED)[max(size - len(serving), 0) :] if fleet.proven else []:
+    for i in fleet.of(Bucket.IDLE):
+        if i.quarantined or not fleet.proven or fleet.serving >= fleet.least:
+            yield Bucket.IDLE, i, f"{_stale(i, stale)}, out of service"
+    spared = not fleet.proven or fleet.pace.spares
+    for i in fleet.of(Bucket.UNLISTED)[max(size - len(serving), 0) :] if not spared else []:
         yield Bucket.UNLISTED, i, f"surplus, {size} wanted"
     for i in fleet.of(Bucket.ILL):
         if fleet.replaces(i):
             yield Bucket.ILL, i, f"ill ({i.because})"
     for i in fleet.of(Bucket.STALE):
-        yield Bucket.STALE, i, stale
-    for i in reversed(serving[size:]):
+        yield Bucket.STALE, i, _stale(i, stale)
+    for i in reversed(serving[size:]) if not fleet.pace.spares else ():
         yield Bucket.SERVING, i, f"surplus, {size} wanted"
+
+
+def _stale(instance: Instance, otherwise: str) -> str:
+    """Say why it goes, where somebody wants it replaced whatever it runs."""
+    return f"unwanted ({instance.unwanted})" if instance.unwanted else otherwise

@@ -37,6 +37,7 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
     has passed. Raises `Blocked` for what is revoked or pinned, `GoalFailed` at once for a goal
     that has failed here before, unless ``retry``.
     """
+    _refuse_removed(setting)
     open_ = setting.journal.unfinished()
     resumed = open_ if open_ is not None and open_.kind == "rollout" else None
     kept = resumed.goal.version if resumed else str(setting.fleet.image)
@@ -55,6 +56,10 @@ def still_allowed(setting: Setting, chosen: Chosen, *, retry: bool) -> None:
 
     Raises `Blocked` for what is revoked or pinned, `GoalFailed` for what has failed here.
     """
+    if chosen.kind == "repair" and not setting.bounds.size:
+        return  # nothing is launched
+    if chosen.kind != "repair":
+        _refuse_removed(setting)
     version = setting.catalog.launchable(ImageRef.parse(chosen.goal.version))
     if chosen.kind != "rollout":
         return
@@ -78,6 +83,7 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
 
     Raises `Blocked` where there is none that is present and may launch.
     """
+    _refuse_removed(setting)
     open_ = setting.journal.unfinished()
     if open_ is not None and open_.kind == "rollback" and not image:
         version = setting.catalog.launchable(ImageRef.parse(open_.goal.version))
@@ -102,13 +108,45 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
 def choose_repair(setting: Setting) -> Chosen | None:
     """Resolve what replaces a lost instance: the settled image, with the launch data of now.
 
-    None where no rollout has ever completed here.
+    None where no rollout has ever completed here. For a size of 0 nothing is launched, so the
+    image may be revoked.
     """
     settled = setting.book.standing().settled
     if settled is None:
         return None
+    if not setting.bounds.size:
+        return choose_removal(setting, ())
     version = setting.catalog.launchable(ImageRef.parse(settled.version))
     return replace(_chosen(setting, version, kind="repair"), untried=False)
+
+
+def choose_removal(setting: Setting, versions: Sequence[str]) -> Chosen | None:
+    """Make a goal for ending all of a fleet: nothing is launched, so its image may be revoked and
+    its secrets gone. ``versions`` are those that run; None where nothing ever did."""
+    settled = setting.book.standing().settled
+    goal = settled or next((Goal(version=name, launch_hash="none") for name in versions), None)
+    if goal is None:
+        return None
+    version = setting.catalog.resolve(ImageRef.parse(goal.version))
+    artifact = version.artifact(setting.fleet.provider) or version.artifacts[0]
+    return Chosen(
+        kind="repair",
+        goal=goal,
+        version=version,
+        artifact=artifact,
+        launch=LaunchData(hash=goal.launch_hash),
+        before=goal.version,
+        untried=False,
+    )
+
+
+def _refuse_removed(setting: Setting) -> None:
+    if (since := setting.book.standing().removed_at) is not None:
+        raise Blocked(
+            f"{setting.key} is being removed since {since.astimezone():%Y-%m-%d %H:%M}.",
+            remedy=f"Let that end first: invoke fleet.remove {setting.fleet.name} "
+            f"--env {setting.key.env}; after it, a rollout is a first launch.",
+        )
 
 
 def _require_family(setting: Setting, ref: ImageRef) -> None:

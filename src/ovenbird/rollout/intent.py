@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.pacing import standing_hold
+from ovenbird.rollout.pacing import spares, standing_hold
 from ovenbird.rollout.preview import RehearsalDocument, document, rehearse
-from ovenbird.rollout.rehearsal import play
+from ovenbird.rollout.rehearsal import ROLLING, play
+from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
+from ovenbird.values.instance import Instance
 from ovenbird.values.procedure import Strategy
 
 
@@ -34,7 +37,7 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
         procedure = replace(procedure, strategy=strategy, checkpoints=(), keep_previous=keep)
     passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
     hold = standing_hold(setting, chosen, emergency=emergency)
-    notes = [*chosen.notes, *([hold.problem] if hold else [])]
+    notes = [*sizes(setting), *chosen.notes, *([hold.problem] if hold else [])]
     played = play(
         chosen.goal,
         setting.bounds,
@@ -59,3 +62,33 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
         document=document(played, min_healthy_time=least),
         needs_an_answer=bool(played.waves),
     )
+
+
+def foresee_repair(
+    setting: Setting, chosen: Chosen, observed: Collection[Instance], *, notes: Sequence[str] = ()
+) -> Foreseen:
+    """Rehearse a repair of a fleet as it was ``observed``, with the wishes that are in it."""
+    fleet, least = as_settled(chosen.goal, observed), setting.fleet.health.min_healthy_time
+    left = spares(setting, chosen)
+    played = play(chosen.goal, setting.bounds, fleet, untried=False, procedure=ROLLING, spares=left)
+    text = rehearse(
+        setting.key,
+        chosen.goal,
+        setting.bounds,
+        fleet,
+        untried=False,
+        min_healthy_time=least,
+        notes=[*sizes(setting), *notes, *chosen.notes],
+        spares=left,
+    )
+    return Foreseen(
+        text=text,
+        document=document(played, min_healthy_time=least),
+        needs_an_answer=bool(played.waves),
+    )
+
+
+def sizes(setting: Setting) -> list[str]:
+    """Tell a recorded size beside that of the file: ``size 5 (file 3)``."""
+    fleet = setting.fleet
+    return [] if fleet.file_size is None else [f"size {fleet.size} (file {fleet.file_size})"]

@@ -34,6 +34,7 @@ class Pacer:
         self._setting, self._chosen, self._begun = setting, chosen, begun
         self._emergency, self._free = emergency, emergency or chosen.kind != "rollout"
         self._asked_at: datetime | None = None
+        self._spares = spares(setting, chosen)
 
     def pace(self, observed: tuple[Instance, ...]) -> Pace:
         """Say how far it may go now."""
@@ -45,9 +46,10 @@ class Pacer:
             upto = there if upto is None else min(upto, there)
         return Pace(
             upto=upto,
-            switch=procedure.strategy is Strategy.BLUE_GREEN and chosen.kind != "repair",
+            switch=switches(setting, chosen),
             failed=setting.records.failed_of(self._begun.id),
-            max_failed=procedure.max_failed,
+            max_failed=procedure.max_failed if setting.bounds.size else None,
+            spares=self._spares,
         )
 
     def hold(self) -> OvenbirdError | None:
@@ -140,6 +142,18 @@ class Pacer:
             if not soaked or (checkpoint.approve and not passage.approved_by):
                 return number, count, checkpoint
         return 0, None, None
+
+
+def switches(setting: Setting, chosen: Chosen) -> bool:
+    """Say whether all traffic changes over at once. A repair replaces one by one."""
+    return setting.fleet.procedure.strategy is Strategy.BLUE_GREEN and chosen.kind != "repair"
+
+
+def spares(setting: Setting, chosen: Chosen) -> bool:
+    """Say whether a good one too many is left: a repair beside an unfinished rollout leaves its
+    canary, for how should there be data without it? One of a fleet under removal goes."""
+    beside = chosen.kind == "repair" and setting.journal.unfinished() is not None
+    return beside and setting.book.standing().removed_at is None
 
 
 def standing_hold(setting: Setting, chosen: Chosen, *, emergency: bool) -> OvenbirdError | None:

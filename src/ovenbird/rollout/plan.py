@@ -83,12 +83,19 @@ def clear_failed(goal: Goal, observed: Collection[Instance]) -> tuple[Terminate,
 def _verdict(fleet: Counts) -> Plan | None:
     """Say what is settled before any step is thought of."""
     if fleet.arrived:
-        size = fleet.bounds.size
-        return Done(f"{size} of {size} run {fleet.goal}" if size else "none wanted, none runs")
+        return Done(_arrived(fleet))
     unknown = fleet.of(Bucket.UNKNOWN)
     if unknown and len(unknown) + len(fleet.of(Bucket.DYING)) == len(fleet.present):
         return Doubtful(f"none of {len(unknown)} instances is seen: {unknown[0].because}")
     return _broken(fleet) or (None if fleet.proven else _failure(fleet))
+
+
+def _arrived(fleet: Counts) -> str:
+    size, spared = fleet.bounds.size, len(fleet.present) - fleet.bounds.size
+    if spared > 0:
+        beside = f"{size} run {fleet.goal}" if size else "none wanted"
+        return f"{beside}; {spared} more belong to the rollout that is unfinished"
+    return f"{size} of {size} run {fleet.goal}" if size else "none wanted, none runs"
 
 
 def _broken(fleet: Counts) -> Failed | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 
+from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.decision import Launch, Register, Retire, Step, Terminate
 from ovenbird.rollout.document import RehearsalDocument, document, document_step, word_of
 from ovenbird.rollout.rehearsal import ROLLING, Moment, Pause, Rehearsal, play
@@ -32,6 +33,7 @@ def rehearse(
     min_healthy_time: float = 0.0,
     notes: Sequence[str] = (),
     outcome: Health = Health.SERVING,
+    spares: bool = False,
 ) -> str:
     """Tell the whole rollout, a line a step, with what is left at the worst moment of each wave.
 
@@ -48,6 +50,7 @@ def rehearse(
         passed=passed,
         upto=upto,
         outcome=outcome,
+        spares=spares,
     )
     told = [*_told_waves(fleet, goal, played)]
     last = [(word_of(played.end), played.end.because)]
@@ -88,7 +91,9 @@ def _now(goal: Goal, observed: Collection[Instance]) -> str:
 def _state(i: Instance) -> str:
     if i.dying:
         return "ending"
-    if i.kept:
+    if i.quarantined and not is_listed(i):
+        return "in quarantine"
+    if i.kept and not i.quarantined:
         return "kept" if i.health is Health.PENDING else f"kept, {i.health}"
     overloaded = i.health is Health.FAILED and i.in_service
     return (
@@ -97,8 +102,11 @@ def _state(i: Instance) -> str:
 
 
 def _image(goal: Goal, instance: Instance) -> str:
-    same_image = instance.version == goal.version and not goal.is_run_by(instance)
-    return f"{instance.version} (other launch data)" if same_image else instance.version
+    if instance.version != goal.version:
+        return instance.version
+    if instance.launch_hash != goal.launch_hash:
+        return f"{instance.version} (other launch data)"
+    return f"{instance.version} (unwanted)" if instance.unwanted else instance.version
 
 
 def _table(goal: Goal, waves: Sequence[Moment]) -> Iterator[tuple[str, str]]:

@@ -58,8 +58,11 @@ class Reconciler:
         serve again, and what a rollback left is not.
         """
         now, ended = self._setting.clock.now(), False
+        served = self._listed_at_a_balancer()
         for token, record in self._lookout.records.items():
             over = record.kept_until is not None and record.kept_until <= now
+            if record.quarantined_until is not None and token in served:
+                continue  # not out of service yet: the planner ends it when others carry it
             if over and record.ended_at is None and self._lookout.is_listed(token):
                 self._setting.console.step(f"Ending {token}: it was kept until now")
                 self._hands.end(token, f"kept until {record.kept_until:%Y-%m-%d %H:%M} UTC")
@@ -114,11 +117,16 @@ class Reconciler:
                 setting.provider.terminate(seen.token, stop=StopPolicy())
 
     def _finish_retirements(self) -> None:
-        """Take out of the balancers what is kept out of service: its driver died in between."""
-        listed = {token for entries in self._lookout.entries for token in entries}
+        """Take out of the balancers what is kept out of service: its driver died in between.
+        What is to go into quarantine waits for its successor, and leaves by the planner's word."""
+        listed = self._listed_at_a_balancer()
         for token, record in self._lookout.records.items():
-            if record.kept_until is not None and record.ended_at is None and token in listed:
+            kept = record.kept_until is not None and record.quarantined_until is None
+            if kept and record.ended_at is None and token in listed:
                 self._hands.deregister(token, "kept out of service")
+
+    def _listed_at_a_balancer(self) -> set[str]:
+        return {token for entries in self._lookout.entries for token in entries}
 
     def _forget_strangers(self) -> None:
         """Take servers out of a balancer that no instance stands behind.

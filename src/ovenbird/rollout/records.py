@@ -10,9 +10,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, func, select, update
+from sqlalchemy import ColumnElement, Connection, func, select, update
 
 from ovenbird.state.database import Database
+from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, steps
 from ovenbird.values.fleet import FleetKey
 
@@ -118,17 +119,38 @@ class Records:
         """Take a kept one back into service: nothing ends it when its time is over."""
         self._note([token], kept_until=None)
 
-    def unwant(self, tokens: Collection[str], *, because: str, at: datetime) -> None:
-        """Want these replaced, whatever they run; the first reason counts."""
-        free = instances.c.unwanted_because.is_(None)
-        self._note(tokens, free, unwanted_because=because, unwanted_at=at)
+    def unwant(
+        self,
+        tokens: Collection[str],
+        *,
+        because: str,
+        at: datetime,
+        deed: Deed | None = None,
+    ) -> None:
+        """Want these replaced, whatever they run; the first reason counts. ``deed`` is written
+        into the history with it."""
+        with self._database.begin() as db:
+            _unwant(db, tokens, because=because, at=at)
+            if deed is not None:
+                record(db, deed)
 
     def quarantine(
-        self, tokens: Collection[str], *, until: datetime, because: str, at: datetime
+        self,
+        tokens: Collection[str],
+        *,
+        until: datetime,
+        because: str,
+        at: datetime,
+        deed: Deed | None = None,
     ) -> None:
-        """Want these out of service for good, and kept for a look until then."""
-        self.unwant(tokens, because=because, at=at)
-        self._note(tokens, quarantined_until=until, kept_until=until)
+        """Want these out of service for good, and kept for a look until then; of one that is in
+        quarantine already, change until when. ``deed`` is written into the history with it."""
+        held = {"quarantined_until": until, "kept_until": until}
+        with self._database.begin() as db:
+            _unwant(db, tokens, because=because, at=at)
+            db.execute(update(instances).where(_are(tokens)).values(**held))
+            if deed is not None:
+                record(db, deed)
 
     def vanish(self, tokens: Collection[str], *, at: datetime) -> None:
         """Close the records of instances that are gone without an end that anybody saw."""
@@ -151,13 +173,15 @@ class Records:
             return int(db.execute(query).scalar_one())
 
     def being_ended(self) -> list[str]:
-        """Name the instances of the whole environment that are out of service to be ended now."""
-        verbs = steps.c.verb.in_(["register", "drain"])
+        """Name the instances of the whole environment that are out of service to be ended now, or
+        on their way into quarantine: these until they are out of service."""
+        held = instances.c.quarantined_until.is_not(None)
+        ends = steps.c.verb.in_(["register", "drain"]) | (held & (steps.c.verb == "deregister"))
         query = (
             select(steps.c.token, steps.c.verb)
             .join(instances, instances.c.token == steps.c.token)
-            .where(instances.c.env == self._key.env, verbs)
-            .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None))
+            .where(instances.c.env == self._key.env, ends)
+            .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None) | held)
             .order_by(steps.c.id)
         )
         with self._database.begin() as db:
@@ -169,10 +193,19 @@ class Records:
     ) -> None:
         if not tokens:
             return
-        these = instances.c.token.in_(list(tokens))
         with self._database.begin() as db:
-            db.execute(update(instances).where(these, *where).values(**changed))
+            db.execute(update(instances).where(_are(tokens), *where).values(**changed))
 
     @property
     def _mine(self) -> ColumnElement[bool]:
         return (instances.c.env == self._key.env) & (instances.c.fleet == self._key.name)
+
+
+def _unwant(db: Connection, tokens: Collection[str], *, because: str, at: datetime) -> None:
+    free = instances.c.unwanted_because.is_(None)
+    wish = {"unwanted_because": because, "unwanted_at": at}
+    db.execute(update(instances).where(_are(tokens), free).values(**wish))
+
+
+def _are(tokens: Collection[str]) -> ColumnElement[bool]:
+    return instances.c.token.in_(list(tokens))

@@ -98,11 +98,13 @@ def play(
     passed: int = 0,
     upto: int | None = None,
     outcome: Health = Health.SERVING,
+    spares: bool = False,
 ) -> Rehearsal:
     """Plan wave after wave, as if every launch became ``outcome`` and every other step worked.
 
     Pending instances become serving while the planner waits. ``passed`` checkpoints lie behind,
-    and ``upto`` instances of the goal are all that it may have (a window that closes). Stops
+    and ``upto`` instances of the goal are all that it may have (a window that closes); ``spares``
+    is as in `Pace`. Stops
     where the planner stops, and at the latest when it goes round in circles (every launch fails
     though the goal serves).
     """
@@ -115,6 +117,7 @@ def play(
         passed=passed,
         upto=upto,
         outcome=outcome,
+        spares=spares,
     )
     for _ in range(6 * (len(observed) + bounds.size) + 2 * len(stage.counts) + 12):
         plan = stage.plan()
@@ -127,7 +130,7 @@ def play(
         fleets=tuple(stage.fleets),
         end=plan,
         pauses=tuple(stage.pauses),
-        kept=tuple(i for i in stage.fleet if i.kept and i.token in retired),
+        kept=tuple(i for i in stage.fleet if i.kept and not i.quarantined and i.token in retired),
     )
 
 
@@ -143,6 +146,7 @@ class _Stage:
     passed: int
     upto: int | None
     outcome: Health
+    spares: bool = False
     failed: int = 0
     waves: list[Moment] = field(default_factory=list)
     fleets: list[tuple[Instance, ...]] = field(default_factory=list)
@@ -162,6 +166,7 @@ class _Stage:
             switch=self.procedure.strategy is Strategy.BLUE_GREEN,
             failed=self.failed,
             max_failed=self.procedure.max_failed,
+            spares=self.spares,
         )
 
     def plan(self) -> Plan:
@@ -213,7 +218,8 @@ class _Stage:
                 case Register(token):
                     fleet[token] = _serving(fleet[token])
                 case Retire(token):
-                    fleet[token] = _retired(fleet[token], keep=self.procedure.keep_previous > 0)
+                    keep = self.procedure.keep_previous > 0 or fleet[token].quarantined
+                    fleet[token] = _retired(fleet[token], keep=keep)
                 case Terminate(token):
                     gone = fleet.pop(token)
                     ill = gone.health is Health.FAILED and not gone.accepted

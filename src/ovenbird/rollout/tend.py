@@ -1,18 +1,20 @@
 """Look after a fleet between rollouts: one pass, safe to repeat, and beside a rollout.
 
 Nobody is home between commands, so this puts back what time has ended (kept previous instances,
-what balancers list of the gone), starts an entrance that is down, and replaces what is lost, ill
-or missing with the settled image. It never rolls anything forward or back.
+quarantine, what balancers list of the gone), starts an entrance that is down, and replaces what is
+lost, ill, missing or unwanted with the settled image. It finishes what a killed driver's verb has
+wished, a removal too. It never rolls anything forward or back.
 """
 
 from __future__ import annotations
 
 from ovenbird.rollout import open_entrances, roll_out
-from ovenbird.rollout.bucket import is_ill
 from ovenbird.rollout.drive import Outcome
 from ovenbird.rollout.goal import choose, choose_repair, choose_rollback
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.plan import Done, Plan, Terminate, Wave, next_wave
+from ovenbird.rollout.pacing import spares
+from ovenbird.rollout.plan import Done, Pace, next_wave
+from ovenbird.rollout.removal import finish_removal
 from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked
@@ -29,6 +31,8 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
     holder = setting.leases.holder()
     if holder is not None and setting.leases.is_alive(holder):
         return f"left alone: {holder}"
+    if setting.book.standing().removed_at is not None:
+        return finish_removal(setting)
     open_ = setting.journal.unfinished()
     if open_ is not None and resume:
         choose_again = choose if open_.kind == "rollout" else choose_rollback
@@ -36,7 +40,7 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
         outcome = Outcome(before=chosen.before, after=str(chosen.goal))
         roll_out(setting, chosen, outcome)
         return f"the interrupted {open_.kind} went on: {outcome.because}"
-    told = _repaired(setting, under_way=open_ is not None)
+    told = _repaired(setting)
     if open_ is not None:
         told += (
             f"; a {open_.kind} to {open_.goal} of {open_.started_at.astimezone():%Y-%m-%d %H:%M} "
@@ -45,7 +49,7 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
     return told
 
 
-def _repaired(setting: Setting, *, under_way: bool) -> str:
+def _repaired(setting: Setting) -> str:
     chosen = choose_repair(setting)
     if chosen is None:
         return "nothing has completed here yet, so there is nothing to tend"
@@ -53,12 +57,10 @@ def _repaired(setting: Setting, *, under_way: bool) -> str:
     lookout = Lookout(setting)
     observed = lookout.look_twice()
     settled = as_settled(chosen.goal, observed)
-    plan = next_wave(chosen.goal, setting.bounds, settled, untried=False)
-    if not _is_overdue(setting, lookout, observed):
-        if isinstance(plan, Done):
-            return plan.because
-        if under_way and _ends_only_surplus(plan, settled):
-            return f"{len(settled)} are there for {setting.bounds.size}, and none of them is ill"
+    pace = Pace(spares=spares(setting, chosen))
+    plan = next_wave(chosen.goal, setting.bounds, settled, untried=False, pace=pace)
+    if isinstance(plan, Done) and not _is_overdue(setting, lookout, observed):
+        return plan.because
     outcome = Outcome(before=str(chosen.goal), after=str(chosen.goal))
     try:
         roll_out(setting, chosen, outcome, because="tended")
@@ -67,14 +69,6 @@ def _repaired(setting: Setting, *, under_way: bool) -> str:
         raise
     steps = sum(len(wave) for wave in outcome.waves)
     return f"{steps} steps: {outcome.because}" if steps else outcome.because
-
-
-def _ends_only_surplus(plan: Plan, settled: tuple[Instance, ...]) -> bool:
-    """Say whether all there is to do is to end good ones. Of a rollout that waits for a person or
-    for data these are its canary, and how should there be data without it?"""
-    good = {i.token for i in settled if i.accepted and not is_ill(i)}
-    steps = plan.steps if isinstance(plan, Wave) else ()
-    return bool(steps) and all(isinstance(s, Terminate) and s.token in good for s in steps)
 
 
 def _is_overdue(setting: Setting, lookout: Lookout, observed: tuple[Instance, ...]) -> bool:
