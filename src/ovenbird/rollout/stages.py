@@ -9,14 +9,28 @@ from ovenbird.fleet.gate import seconds
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import GoalFailed
+from ovenbird.values.errors import ConfigurationError, GoalFailed
+from ovenbird.values.fleet import Kind
 from ovenbird.values.instance import Goal
 
 
 def in_stages(settings: Sequence[Setting]) -> list[list[Setting]]:
-    """Group fleets by their ``stage:``, the lowest first, in the order of the file."""
-    stages = sorted({setting.fleet.stage for setting in settings})
-    return [[s for s in settings if s.fleet.stage == stage] for stage in stages]
+    """Group fleets by their ``stage:``, the lowest first, in the order of the file. Fleets of
+    jobs have none: nothing of them is there between two runs."""
+    rolled = [setting for setting in settings if setting.fleet.kind is Kind.SERVICE]
+    stages = sorted({setting.fleet.stage for setting in rolled})
+    return [[s for s in rolled if s.fleet.stage == stage] for stage in stages]
+
+
+def require_a_service(setting: Setting) -> None:
+    """Raise `ConfigurationError` for a fleet of jobs: it is run, and not rolled."""
+    if setting.fleet.kind is Kind.JOB:
+        raise ConfigurationError.of(
+            f"{setting.key} is of kind job: nothing of it is there to be replaced.",
+            remedy=f"Run its job: invoke fleet.run {setting.fleet.name} --env {setting.key.env}",
+            file=setting.fleet.file,
+            line=setting.fleet.line,
+        )
 
 
 def roll_all(

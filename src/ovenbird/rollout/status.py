@@ -41,6 +41,8 @@ class Status:
         if self.problem:
             return self.problem
         if not self.instances:
+            if self.fleet.job is not None:
+                return f"nothing runs now; its job {self.fleet.job.name} runs on demand"
             return f"nothing runs, {self.fleet.size} wanted"
         serving = sum(i.is_serving for i in self.instances)
         told = [f"{serving} of {self.fleet.size} serving"]

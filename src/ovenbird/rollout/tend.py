@@ -18,6 +18,7 @@ from ovenbird.rollout.removal import finish_removal
 from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked
+from ovenbird.values.fleet import Kind
 from ovenbird.values.instance import Instance
 
 
@@ -51,6 +52,8 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
 
 def _repaired(setting: Setting) -> str:
     chosen = choose_repair(setting)
+    if setting.fleet.kind is Kind.JOB:
+        return "runs its job on demand, so there is nothing to tend"
     if chosen is None:
         return "nothing has completed here yet, so there is nothing to tend"
     open_entrances(setting)

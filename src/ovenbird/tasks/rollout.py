@@ -179,6 +179,7 @@ def _carry_out(
     """Print the plan, ask, and do it; False where the answer was no."""
     from ovenbird.rollout import roll_out
     from ovenbird.rollout.drive import Outcome
+    from ovenbird.rollout.stages import require_a_service
     from ovenbird.tasks.documents import outcome_document, plan_document
     from ovenbird.values.errors import ConfigurationError
 
@@ -187,6 +188,7 @@ def _carry_out(
             "An emergency rollout ignores windows and soaks, and says no reason.",
             remedy="Nothing was done. Say why: --emergency --because …",
         )
+    require_a_service(setting)
     chosen = choose()
     foreseen = _foreseen(setting, chosen, only_look=plan, emergency=emergency)
     console.note(foreseen.text)
