@@ -15,13 +15,14 @@ from ovenbird.values.errors import ConfigurationError
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Named:
     """One instance of this site's records. ``ended_at`` is None for one that has not ended;
-    ``job`` is the job that it runs, or "" for a member of its fleet."""
+    ``place`` names the engine that has it, ``job`` the job that it runs, "" for a member."""
 
     env: str
     fleet: str
     token: str
     provider: str
     version: str
+    place: str = ""
     job: str = ""
     ended_at: datetime | None = None
     ended_because: str = ""
@@ -80,6 +81,7 @@ def _named(row: Row[tuple[object, ...]]) -> Named:
         token=row.token,
         provider=row.provider or row.place.partition(" ")[0],
         version=row.version,
+        place=row.place,
         job=row.job,
         ended_at=row.ended_at,
         ended_because=row.ended_because or "",

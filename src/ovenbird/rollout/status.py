@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypedDict
 
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Holder
 from ovenbird.rollout.lookout import Lookout
+from ovenbird.rollout.records import Record
+from ovenbird.rollout.rows import Images, Row, members, minute, others, strangers
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
 from ovenbird.values.fleet import Fleet
-from ovenbird.values.instance import Goal, Instance
+from ovenbird.values.instance import Goal, Instance, Seen
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Status:
-    """One fleet at one moment. ``problem`` says why it could not be looked at, or is ""."""
+    """One fleet at one moment. ``problem`` says why it could not be looked at, or is "".
+
+    ``records`` hold what is remembered of what was seen, ``jobs`` what runs a job beside the
+    fleet, ``unowned`` what carries its name and is not this site's, or in no record.
+    """
 
     fleet: Fleet
     now: datetime
@@ -29,6 +36,19 @@ class Status:
     last: Begun | None
     holder: Holder | None = None  # who is at work on this fleet now
     problem: str = ""
+    site: str = ""
+    records: Mapping[str, Record] = field(default_factory=dict)
+    jobs: Sequence[Seen] = ()
+    unowned: Sequence[Seen] = ()
+    images: Images = field(default_factory=lambda: Images(()))
+
+    @property
+    def rows(self) -> list[Row]:
+        """Every instance that carries the fleet's name: members, jobs, then what is unowned."""
+        here = {"env": self.fleet.env, "fleet": self.fleet.name}
+        rows = members(self.instances, self.records, self.images, **here)
+        rows += others(self.jobs, self.images, records=self.records)
+        return rows + strangers(self.unowned, self.images, site=self.site)
 
     @property
     def goal(self) -> Goal | None:
@@ -62,8 +82,7 @@ class Status:
                 f"paused {self.standing.paused}; invoke fleet.resume "
                 f"{self.fleet.name} --env {self.fleet.env}"
             )
-        if kept := sum(i.kept for i in self.instances):
-            told.append(f"{kept} previous kept out of service for a switch back")
+        told += self._of_day_two()
         if self.last is not None and self.last.outcome != "done":
             when = f"{self.last.started_at.astimezone():%Y-%m-%d %H:%M}"
             dead = self.last.outcome == "running" and self.holder is None
@@ -84,12 +103,45 @@ class Status:
             )
         return told
 
+    def _of_day_two(self) -> list[str]:
+        """Tell what was decided for it between rollouts."""
+        fleet, told = self.fleet, []
+        here = f"{fleet.name} --env {fleet.env}"
+        if fleet.file_size is not None:
+            since = f" {self.standing.size_told}" if self.standing.size_told else ""
+            told.append(
+                f"size {fleet.size} (file {fleet.file_size}){since}; invoke fleet.scale {here} "
+                "--reset takes the file's"
+            )
+        if self.standing.removed_at is not None:
+            told.append(
+                f"being removed since {minute(self.standing.removed_at)}; invoke fleet.remove "
+                f"{here} finishes it"
+            )
+        if held := sum(i.quarantined for i in self.instances):
+            told.append(f"{held} in quarantine: out of service, and kept for a look")
+        if kept := sum(i.kept and not i.quarantined for i in self.instances):
+            told.append(f"{kept} previous kept out of service for a switch back")
+        if self.unowned:
+            told.append(
+                f"{len(self.unowned)} unowned under its name: no rollout and no repair touches "
+                "this fleet while they are there"
+            )
+        return told
+
+
+class _Beside(TypedDict):
+    records: Mapping[str, Record]
+    jobs: Sequence[Seen]
+    unowned: Sequence[Seen]
+
 
 def status_of(setting: Setting) -> Status:
     """Look at one fleet. What stands in the way of looking is told and not raised."""
     problem, instances = "", tuple[Instance, ...]()
+    lookout = Lookout(setting, tolerant=True)
     try:
-        instances = Lookout(setting).look_twice()
+        instances = lookout.look_twice()
     except OvenbirdError as error:
         problem = f"cannot be looked at: {error.problem}"
     return Status(
@@ -101,7 +153,21 @@ def status_of(setting: Setting) -> Status:
         last=setting.journal.last(),
         holder=_at_work(setting),
         problem=problem,
+        site=setting.key.site,
+        images=Images(setting.catalog.versions()),
+        **_beside(setting, lookout),
     )
+
+
+def _beside(setting: Setting, lookout: Lookout) -> _Beside:
+    """Set apart what runs under the fleet's name and is no member of it."""
+    known = setting.records.of(lookout.jobs)
+    jobs = list[Seen]()
+    unowned = list(lookout.unowned)
+    for token, seen in lookout.jobs.items():
+        mine = seen.fleet.site == setting.key.site and token in known
+        (jobs if mine else unowned).append(seen)
+    return {"records": {**lookout.records, **known}, "jobs": jobs, "unowned": unowned}
 
 
 def _at_work(setting: Setting) -> Holder | None:

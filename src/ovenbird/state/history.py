@@ -55,14 +55,34 @@ def record(db: Connection, deed: Deed) -> None:
     )
 
 
-def deeds(database: Database, *, env: str = "", subject: str = "", most: int = 50) -> list[Deed]:
-    """Read the last deeds, newest first."""
-    query = select(history).order_by(desc(history.c.id)).limit(most)
+def deeds(
+    database: Database,
+    *,
+    env: str = "",
+    fleet: str = "",
+    subject: str = "",
+    verb: str = "",
+    since: datetime | None = None,
+    most: int = 50,
+) -> list[Deed]:
+    """Read the last deeds, newest first; what is empty leaves nothing out.
+
+    ``fleet`` finds deeds on a fleet alone, ``subject`` also those on an image or a channel of that
+    name. It joins no other table: what a deed was about may be gone since.
+    """
+    columns = history.c
+    query = select(history).order_by(desc(columns.id)).limit(most)
     if env:
-        query = query.where(history.c.env == env)
+        query = query.where(columns.env == env)
     if subject:
-        query = query.where(history.c.subject == subject)
-    with database.begin() as db:
+        query = query.where(columns.subject == subject)
+    if fleet:
+        query = query.where(columns.subject == fleet, columns.env != "")
+    if verb:
+        query = query.where(columns.verb == verb)
+    if since is not None:
+        query = query.where(columns.at >= since)
+    with database.reading() as db:
         return [
             Deed(
                 at=row.at,

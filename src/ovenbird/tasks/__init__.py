@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, dev, fleet, house, image, report, rollout, volume
+from ovenbird.tasks import bake, dev, fleet, house, image, logs, report, rollout, volume
 
 
 def make_namespace() -> Collection:
@@ -42,7 +42,9 @@ def make_namespace() -> Collection:
     rollouts.add_task(rollout.rollout, name="one", default=True)
     top.add_collection(rollouts)
     top.add_collection(
-        Collection("fleet", fleet.pause, fleet.resume, fleet.cancel, rollout.abort, fleet.unpin)
+        Collection(
+            "fleet", fleet.pause, fleet.resume, fleet.cancel, rollout.abort, fleet.unpin, logs.logs
+        )
     )
     top.add_collection(Collection("volume", volume.list_, volume.delete))
     top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from ovenbird.assembly.surveying import Survey
     from ovenbird.rollout.drive import Outcome
     from ovenbird.rollout.goal import Chosen
     from ovenbird.rollout.intent import Foreseen
+    from ovenbird.rollout.rows import Row
     from ovenbird.rollout.status import Status
     from ovenbird.values.image import Version
 
@@ -79,17 +82,49 @@ def status_document(status: Status) -> dict[str, object]:
         "sentence": status.sentence,
         "remarks": status.remarks,
         "pinned": list(status.standing.pins),
-        "instances": [
-            {
-                "id": i.token,
-                "image": i.version,
-                "launch_hash": i.launch_hash,
-                "health": str(i.health),
-                "because": i.because,
-                "address": i.address,
-                "launched_at": i.launched_at.isoformat(),
-                "slot": i.slot,
-            }
-            for i in status.instances
-        ],
+        "file_size": fleet.size if fleet.file_size is None else fleet.file_size,
+        "instances": [row_document(row) for row in status.rows if not row.unowned],
+        "unowned": [row_document(row) for row in status.rows if row.unowned],
     }
+
+
+def row_document(row: Row) -> dict[str, object]:
+    """One instance as ``status --json`` shows it; ``because`` is of its health alone."""
+    return {
+        "id": row.token,
+        "env": row.env,
+        "fleet": row.fleet,
+        "image": row.version,
+        "launch_hash": row.launch_hash,
+        "health": row.health,
+        "because": row.because,
+        "address": row.address,
+        "launched_at": row.launched_at.isoformat(),
+        "slot": row.slot,
+        "behind": row.behind,
+        "image_state": str(row.image.state) if row.image else None,
+        "packages_at": row.image.packages_at.isoformat() if row.image else None,
+        "kept_until": row.kept_until.isoformat() if row.kept_until else None,
+        "quarantined_until": row.quarantined_until.isoformat() if row.quarantined_until else None,
+        "unwanted": row.unwanted,
+        "job": row.job,
+        "unowned": row.unowned,
+    }
+
+
+def survey_document(survey: Survey, found: Sequence[str] | None) -> dict[str, object]:
+    """What ``status --json`` shows; ``found`` is there with ``--check`` alone."""
+    told: dict[str, object] = {
+        "fleets": [status_document(status) for status in survey.fleets],
+        "left": [
+            {
+                "name": left.name,
+                "env": left.env,
+                "sentence": left.sentence,
+                "unowned": [row_document(row) for row in left.rows],
+            }
+            for left in survey.left
+        ],
+        "faults": [str(fault) for error in survey.faults for fault in error.faults],
+    }
+    return told if found is None else {**told, "found": list(found)}

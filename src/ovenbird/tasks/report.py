@@ -14,60 +14,79 @@ from ovenbird.tasks.verb import verb
     help={
         "env": "The environment; all of them with --all.",
         "fleet": "Only this fleet.",
-        "all": "Every environment.",
+        "all": "Every environment, also those that have no file any more.",
+        "check": "Exit 6 where an instance is unowned or its image revoked.",
+        "max_age": "With --check: how old the packages of an image in use may be, as 30d.",
+        "max_behind": "With --check: how many newer images there may be.",
         "json": "Print one JSON document on stdout.",
     },
 )
-def status(_: Any, env: str = ENV, fleet: str = "", all: bool = False, json: bool = False) -> None:
+def status(
+    _: Any,
+    env: str = ENV,
+    fleet: str = "",
+    all: bool = False,
+    check: bool = False,
+    max_age: str = "",
+    max_behind: str = "",
+    json: bool = False,
+) -> None:
     """Show which instances run, which image, and how they are."""
     from ovenbird import assembly
-    from ovenbird.assembly import rolling
-    from ovenbird.config import load_environments, load_fleets
-    from ovenbird.rollout.records import fleets_with_instances
-    from ovenbird.rollout.status import status_of
+    from ovenbird.assembly.surveying import survey
+    from ovenbird.rollout.rows import findings
     from ovenbird.state.site import open_site
-    from ovenbird.tasks.documents import status_document
+    from ovenbird.tasks.check import asked_for, demand_nothing_found, nothing_to_show, tell_faults
+    from ovenbird.tasks.documents import survey_document
     from ovenbird.tasks.show import show_status
 
     console = Console()
+    asked = asked_for(check=check, max_age=max_age, max_behind=max_behind)
     project = assembly.project_folder(Path.cwd())
-    site = open_site()
-    found = []
-    envs = load_environments(project) if all else [env]
-    for one in envs:
-        wanted = load_fleets(project, one)
-        if fleet:
-            wanted = {fleet: rolling.fleet_named(project, one, fleet)}
-        for described in wanted.values():
-            found.append(status_of(rolling.setting(project, site, console, described)))
+    seen = survey(project, open_site(), console, env="" if all else env, fleet=fleet)
+    found = None if asked is None else findings(seen.rows, asked, seen.now)
     if json:
-        console.document({"fleets": [status_document(status) for status in found]})
-        return
-    show_status(console, found)
-    for one in envs:
-        for name, count in fleets_with_instances(site.database, one).items():
-            if name not in load_fleets(project, one):
-                console.result(
-                    f"{one}/{name}: {count} launched and not ended, but the fleet is in no "
-                    f"inventories/{one}/fleets.yml any more; put it back with size: 0 and roll it"
-                )
+        console.document(survey_document(seen, found))
+    else:
+        show_status(console, seen.fleets, seen.left)
+        if not (seen.fleets or seen.left or seen.faults):
+            console.result(nothing_to_show(env="" if all else env))
+        for each in found or ():
+            console.result(f"✗ {each}")
+    tell_faults(console, seen.faults)
+    demand_nothing_found(found, unseen=seen.unseen)
 
 
 @verb(
     help={
         "env": "Only this environment.",
-        "subject": "Only this fleet, image or channel.",
+        "fleet": "Only this fleet.",
+        "subject": "Only this image or channel.",
+        "verb": "Only what was done by this verb: rollout, scale, quarantine, …",
+        "since": "Only what was done since then: 7d, 12h.",
         "most": "How many of the newest.",
         "json": "Print one JSON document on stdout.",
     },
 )
-def history(_: Any, env: str = "", subject: str = "", most: str = "30", json: bool = False) -> None:
-    """Tell who changed what, when and why, newest first."""
+def history(
+    _: Any,
+    env: str = "",
+    fleet: str = "",
+    subject: str = "",
+    verb: str = "",
+    since: str = "",
+    most: str = "30",
+    json: bool = False,
+) -> None:
+    """Tell who changed what, from what to what, when and why, newest first."""
     import re
     from dataclasses import asdict
 
+    from ovenbird.clock import SystemClock
     from ovenbird.state.history import deeds
     from ovenbird.state.site import open_site
+    from ovenbird.tasks.show import show_history
+    from ovenbird.tasks.span import span
     from ovenbird.values.errors import ConfigurationError
 
     console = Console()
@@ -75,23 +94,17 @@ def history(_: Any, env: str = "", subject: str = "", most: str = "30", json: bo
         raise ConfigurationError.of(
             f"{most!r} is no number of deeds.", remedy="Write --most 30, for example."
         )
-    found = deeds(open_site().database, env=env, subject=subject, most=int(most))
+    then = SystemClock().now() - span(since, flag="--since") if since else None
+    found = deeds(
+        open_site().database,
+        env=env,
+        fleet=fleet,
+        subject=subject,
+        verb=verb,
+        since=then,
+        most=int(most),
+    )
     if json:
         console.document({"deeds": [{**asdict(d), "at": d.at.isoformat()} for d in found]})
-        return
-    console.table(
-        ["when", "who", "what", "of", "from", "to", "outcome", "because"],
-        [
-            [
-                f"{d.at.astimezone():%Y-%m-%d %H:%M:%S}",
-                d.by,
-                d.verb,
-                f"{d.env}/{d.subject}" if d.env else d.subject,
-                d.before,
-                d.after,
-                d.outcome,
-                d.because,
-            ]
-            for d in found
-        ],
-    )
+    else:
+        show_history(console, found)
