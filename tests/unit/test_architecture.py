@@ -19,6 +19,7 @@ SOURCE = HOUSE / "src" / "ovenbird"
 PURE = [
     "balancer/__init__.py",
     "catalog/lineage.py",
+    "fleet/drift.py",
     "fleet/gate.py",
     "fleet/observe.py",
     "fleet/window.py",
