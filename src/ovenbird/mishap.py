@@ -25,6 +25,8 @@ class Verb(StrEnum):
     TERMINATE = "terminate"
     INSTANCES = "instances"
     CONSOLE = "console"
+    CHANGES = "changes"
+    VOLUMES = "volumes"
     OPEN = "open"
     REGISTER = "register"
     ENTRIES = "entries"

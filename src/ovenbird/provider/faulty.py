@@ -10,7 +10,7 @@ from ovenbird.provider import Engine
 from ovenbird.values.errors import EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import EngineState, Seen
+from ovenbird.values.instance import Change, EngineState, Seen, Volume
 
 
 class FaultyProvider:
@@ -65,6 +65,19 @@ class FaultyProvider:
 
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
+
+    def changes(self, token: str) -> Collection[Change]:
+        mishap = self._mishaps.next(Verb.CHANGES)
+        none: Collection[Change] = ()
+        return befall(mishap, lambda: self._inner.changes(token), error=_gone(), lied=none)
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        mishap = self._mishaps.next(Verb.VOLUMES)
+        none: Collection[Volume] = ()
+        return befall(mishap, lambda: self._inner.volumes(fleet), error=_gone(), lied=none)
+
+    def delete_volume(self, name: str) -> None:
+        self._inner.delete_volume(name)
 
     def _lied(self, fleet: FleetKey, lie: Lie) -> Collection[Seen]:
         now = tuple(self._inner.instances(fleet))

@@ -21,7 +21,16 @@ from ovenbird.provider.memory_world import Inhabitant, LocalMemory, Memory, Worl
 from ovenbird.values.errors import BalancerUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import EngineState, Entry, Look, Seen, Verdict
+from ovenbird.values.instance import (
+    Change,
+    ChangeKind,
+    EngineState,
+    Entry,
+    Look,
+    Seen,
+    Verdict,
+    Volume,
+)
 
 
 def memory_of(folder: Path | None) -> Memory:
@@ -84,6 +93,17 @@ class MemoryProvider:
     def in_use(self, artifact: Artifact) -> bool:
         return self.memory.do(partial(deeds.is_used, artifact=artifact.id))
 
+    def changes(self, token: str) -> Collection[Change]:
+        self._maybe_fail("changes")
+        return self.memory.do(partial(deeds.changes, token=token), verb="changes")
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        self._maybe_fail("volumes")
+        return self.memory.do(partial(deeds.volumes, fleet=fleet, site=self.site))
+
+    def delete_volume(self, name: str) -> None:
+        self.memory.do(partial(deeds.delete_volume, name=name))
+
     # What a test makes happen.
 
     @property
@@ -118,6 +138,20 @@ class MemoryProvider:
         """End an instance as if by itself."""
         self._turn(token, EngineState.EXITED, code=code)
 
+    def write(self, token: str, path: str, kind: ChangeKind = ChangeKind.CHANGED) -> None:
+        """Change a file of an instance by hand, now."""
+        now = self._clock.now()
+        self.memory.do(partial(deeds.write, token=token, path=path, kind=kind, now=now))
+
+    def put(self, token: str, volume: str, file: str, content: str) -> None:
+        """Let a running instance write a file to one of its volumes, by the name in its order."""
+        deed = partial(deeds.put, token=token, spec=volume, file=file, content=content)
+        self.memory.do(deed)
+
+    def end_jobs_with(self, code: int | None) -> None:
+        """Let jobs that are started from now on end at once with ``code``; None: they go on."""
+        self.memory.do(partial(deeds.end_jobs_with, code=code))
+
     def lose(self, token: str) -> None:
         """Let the engine say that this instance's host is gone."""
         self._turn(token, EngineState.LOST)
@@ -138,6 +172,15 @@ class MemoryProvider:
         return self.memory.do(partial(deeds.known, token=token))
 
     # What a test looks back at.
+
+    @property
+    def ran(self) -> list[str]:
+        """The token of every job that was started, in order: twice for one that ran twice."""
+        return self.memory.do(deeds.ran)
+
+    def files(self, volume: str) -> dict[str, str]:
+        """What is on a volume, by the engine's name of it."""
+        return self.memory.do(partial(deeds.files, volume=volume))
 
     def mark(self) -> int:
         """Return the place in the timeline where it is now."""

@@ -8,10 +8,19 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 
-from ovenbird.provider.memory_world import Inhabitant, World
+from ovenbird.provider.memory_world import Inhabitant, Kept, World
 from ovenbird.values.errors import Blocked, NoCapacity, OvenbirdError
-from ovenbird.values.fleet import FleetKey, Order
-from ovenbird.values.instance import EngineState, Entry, EntryState, Seen, Verdict
+from ovenbird.values.fleet import FleetKey, Order, VolumeSpec
+from ovenbird.values.instance import (
+    Change,
+    ChangeKind,
+    EngineState,
+    Entry,
+    EntryState,
+    Seen,
+    Verdict,
+    Volume,
+)
 from ovenbird.values.launch import instance_config
 
 
@@ -28,15 +37,19 @@ def launch(world: World, *, order: Order, site: str, now: datetime) -> Seen:
             f"Memory has room for {world.capacity} instances, and they are there.",
             remedy="End one, or make more room.",
         )
+    volumes = tuple(_attach(world, order, spec, site) for spec in order.volumes)
     verdict = world.outcomes.get(order.version, Verdict.PASS)
-    console = f"{order.token} runs {order.version}\n"
+    console = f"{order.token} runs {order.job or order.version}\n"
+    if order.job:
+        world.ran.append(order.token)
     made = Inhabitant(
-        seen=_started(order, site, now),
+        seen=_started(world, order, site, now),
         artifact=order.artifact.id,
         config=instance_config(order),
         secrets=tuple(name for name, _ in order.launch.secrets),
         console=console + ("ready\n" if verdict is Verdict.PASS else ""),
         verdict=verdict,
+        volumes=volumes,
     )
     world.instances[order.token] = made
     return made.seen
@@ -171,7 +184,76 @@ def restoring(other: World) -> Callable[[World], None]:
     return partial(put_back, other=other)
 
 
-def _started(order: Order, site: str, now: datetime) -> Seen:
+def write(world: World, *, token: str, path: str, kind: ChangeKind, now: datetime) -> None:
+    """Change a file of an instance by hand."""
+    who = world.instances[token]
+    others = (change for change in who.changes if change.path != path)
+    changes = tuple(sorted((*others, Change(path=path, kind=kind, at=now))))
+    world.instances[token] = replace(who, changes=changes)
+
+
+def changes(world: World, *, token: str) -> tuple[Change, ...]:
+    return world.instances[token].changes if token in world.instances else ()
+
+
+def volumes(world: World, *, fleet: FleetKey, site: str) -> tuple[Volume, ...]:
+    key = replace(fleet, site=site)
+    mine = [kept.volume for kept in world.volumes.values() if kept.volume.fleet == key]
+    told = [replace(volume, used_by=_users(world, volume.name)) for volume in mine]
+    return tuple(sorted(told, key=lambda volume: (volume.slot, volume.spec)))
+
+
+def delete_volume(world: World, *, name: str) -> None:
+    if users := _users(world, name):
+        raise Blocked(
+            f"The volume {name} is in use by {users[0]}.",
+            remedy="Nothing was deleted. End what uses it first.",
+        )
+    world.volumes.pop(name, None)
+
+
+def files(world: World, *, volume: str) -> dict[str, str]:
+    """Return the files of a volume as they are; what is put in here is not written."""
+    return dict(world.volumes[volume].files)
+
+
+def put(world: World, *, token: str, spec: str, file: str, content: str) -> None:
+    """Let an instance that runs write a file to a volume of its slot."""
+    who = world.instances[token]
+    if who.seen.state is not EngineState.RUNNING:
+        raise Blocked(f"{token} does not run.", remedy="Let it run.")
+    kept = next(world.volumes[n] for n in who.volumes if world.volumes[n].volume.spec == spec)
+    kept.files[file] = content
+
+
+def end_jobs_with(world: World, *, code: int | None) -> None:
+    world.job_code = code
+
+
+def ran(world: World) -> list[str]:
+    return list(world.ran)
+
+
+def _attach(world: World, order: Order, spec: VolumeSpec, site: str) -> str:
+    """Make a volume of a slot where there is none yet; refuse a second user of one."""
+    fleet = replace(order.fleet, site=site)
+    name = f"{site}-{fleet.env}-{fleet.name}-{order.slot}-{spec.name}"
+    if users := _users(world, name):
+        raise Blocked(
+            f"The volume {name} is attached to {users[0]}, so {order.token} was not started.",
+            remedy="End that one first: a volume has one writer.",
+        )
+    volume = Volume(name=name, fleet=fleet, slot=order.slot, spec=spec.name)
+    world.volumes.setdefault(name, Kept(volume=volume))
+    return name
+
+
+def _users(world: World, volume: str) -> tuple[str, ...]:
+    return tuple(token for token, who in world.instances.items() if volume in who.volumes)
+
+
+def _started(world: World, order: Order, site: str, now: datetime) -> Seen:
+    code = world.job_code if order.job else None
     return Seen(
         token=order.token,
         id=f"memory-{order.token}",
@@ -179,10 +261,12 @@ def _started(order: Order, site: str, now: datetime) -> Seen:
         version=order.version,
         launch_hash=order.launch.hash,
         slot=order.slot,
-        state=EngineState.RUNNING,
+        state=EngineState.RUNNING if code is None else EngineState.EXITED,
         launched_at=now,
-        address=f"memory:{order.token}",
+        address=None if order.job else f"memory:{order.token}",
+        exit_code=code,
         since=now,
+        job=order.job,
     )
 
 

@@ -20,14 +20,15 @@ from pydantic import TypeAdapter
 
 from ovenbird.mishap import wait
 from ovenbird.values.fleet import FleetKey
-from ovenbird.values.instance import EngineState, Seen, Verdict
+from ovenbird.values.instance import Change, EngineState, Seen, Verdict, Volume
 
 T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Inhabitant:
-    """One imagined instance. Of its secrets only the names are kept."""
+    """One imagined instance. Of its secrets only the names are kept; ``volumes`` are the engine's
+    names of what it has attached, ``changes`` what somebody did to its files."""
 
     seen: Seen
     artifact: str
@@ -35,6 +36,8 @@ class Inhabitant:
     secrets: tuple[str, ...]
     console: str
     verdict: Verdict
+    volumes: tuple[str, ...] = ()
+    changes: tuple[Change, ...] = ()
 
     @property
     def answers(self) -> bool:
@@ -43,8 +46,16 @@ class Inhabitant:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """One imagined volume, without its users, and the files that instances wrote to it."""
+
+    volume: Volume
+    files: dict[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """A fleet (``dev/web``) after a change: how many serve, and how many there are.
+    """A fleet (``dev/web``) after a change: how many serve, and how many there are, jobs left out.
 
     Serving is running, with a probe that passes, and in service at the balancer.
     """
@@ -59,7 +70,8 @@ class World:
     """Everything there is: ``servers`` maps a fleet to token → draining.
 
     ``capacity`` is how many instances there is room for, None for any number. ``delays`` holds,
-    by verb, how many seconds its next calls take to land.
+    by verb, how many seconds its next calls take to land. ``job_code`` is how a job that is
+    started ends at once, None for one that goes on; ``ran`` has the token of each that was started.
     """
 
     instances: dict[str, Inhabitant] = field(default_factory=dict)
@@ -70,6 +82,9 @@ class World:
     capacity: int | None = None
     delays: dict[str, list[float]] = field(default_factory=dict)
     moments: list[Moment] = field(default_factory=list)
+    volumes: dict[str, Kept] = field(default_factory=dict)
+    job_code: int | None = 0
+    ran: list[str] = field(default_factory=list)
 
     def note(self) -> None:
         """Add a moment to the timeline for each fleet that is not as it was at its last one."""
@@ -86,7 +101,11 @@ class World:
         return before + [m for m in self.moments[mark:] if m.fleet == name]
 
     def _moment(self, fleet: str) -> Moment:
-        mine = {t: i for t, i in self.instances.items() if _fleet_of(i.seen.fleet) == fleet}
+        mine = {
+            token: i
+            for token, i in self.instances.items()
+            if _fleet_of(i.seen.fleet) == fleet and not i.seen.job
+        }
         dealt = {
             token
             for key, servers in self.servers.items()
