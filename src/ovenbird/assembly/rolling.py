@@ -75,13 +75,22 @@ def sized(fleet: Fleet, standing: Standing) -> Fleet:
     return scaled
 
 
-def setting(project: Path, site: Site, console: Console, fleet: Fleet) -> Setting:
-    """Make everything ready for work on one fleet."""
+def setting(
+    project: Path, site: Site, console: Console, fleet: Fleet, *, recorded: bool = True
+) -> Setting:
+    """Make everything ready for work on one fleet; without ``recorded`` of its file's size."""
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
     balancers = balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health)
     return setting_with(
-        project, site, console, fleet, provider=provider, balancers=balancers, clock=SystemClock()
+        project,
+        site,
+        console,
+        fleet,
+        provider=provider,
+        balancers=balancers,
+        clock=SystemClock(),
+        recorded=recorded,
     )
 
 
@@ -96,10 +105,11 @@ def setting_with(
     clock: Clock,
     probe_for_fleet: Callable[[Collection[str]], Probe] | None = None,
     longest_call: float = LONGEST_CALL,
+    recorded: bool = True,
 ) -> Setting:
     """Make a setting of ports that somebody else chose, each of them bounded in time.
 
-    The fleet gets the size that holds now (`sized`).
+    The fleet gets the size that holds now (`sized`), or without ``recorded`` its file's.
     """
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     book = Book(site.database, key)
@@ -112,7 +122,7 @@ def setting_with(
     return Setting(
         project=project,
         site=site,
-        fleet=sized(fleet, book.standing()),
+        fleet=sized(fleet, book.standing()) if recorded else fleet,
         key=key,
         catalog=Catalog(site.database),
         provider=engine,

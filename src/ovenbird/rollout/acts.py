@@ -77,14 +77,15 @@ def scale(setting: Setting, size: int | None, *, because: str) -> Wish:
         scaled = replace(fleet, size=size, file_size=file)
     require_room(scaled)
     after = replace(setting, fleet=scaled)
-    sizes = (fleet.size, scaled.size)
+    recorded = setting.book.standing().size
+    sizes = (file if recorded is None else recorded, scaled.size)
 
     def write(lease: Lease) -> None:
         deed, now = (setting.by, because), setting.clock.now()
         setting.book.resize(size, lease.require, sizes=sizes, deed=deed, at=now)
 
     now = f"size {scaled.size} (file {file})" if size is not None else f"size {file}, of its file"
-    head, why = f"{key}: size {fleet.size} → {now}", because or f"scaled to {scaled.size}"
+    head, why = f"{key}: size {sizes[0]} → {now}", because or f"scaled to {scaled.size}"
     chosen = choose_repair(after)
     if chosen is None:
         told = f"{key}: {now}; nothing has completed here yet, and the first rollout uses it"
@@ -185,7 +186,7 @@ def require_room(fleet: Fleet) -> None:
         raise ConfigurationError.of(
             error.problem,
             remedy=f"Change the fleet's limits, or give it another size: invoke fleet.scale "
-            f"{fleet.name} N --env {fleet.env}, or --reset.",
+            f"{fleet.name} N --env {fleet.env} (or reset).",
             file=fleet.file,
             line=fleet.line,
         ) from error

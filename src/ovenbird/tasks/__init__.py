@@ -8,7 +8,7 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import bake, dev, fleet, house, image, logs, report, rollout, volume
+from ovenbird.tasks import acts, bake, dev, fleet, house, image, logs, report, rollout, volume
 
 
 def make_namespace() -> Collection:
@@ -43,7 +43,17 @@ def make_namespace() -> Collection:
     top.add_collection(rollouts)
     top.add_collection(
         Collection(
-            "fleet", fleet.pause, fleet.resume, fleet.cancel, rollout.abort, fleet.unpin, logs.logs
+            "fleet",
+            acts.scale,
+            acts.rebuild,
+            acts.quarantine,
+            acts.remove,
+            fleet.pause,
+            fleet.resume,
+            fleet.cancel,
+            rollout.abort,
+            fleet.unpin,
+            logs.logs,
         )
     )
     top.add_collection(Collection("volume", volume.list_, volume.delete))

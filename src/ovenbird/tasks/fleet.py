@@ -28,6 +28,21 @@ def setting_of(env: str, name: str, console: Console) -> Setting:
     return rolling.setting(project, open_site(), console, fleet)
 
 
+def settings_to_tend(env: str, console: Console, *, name: str = "") -> list[Setting]:
+    """Make everything ready for all fleets of an environment, those under removal too that have
+    left its file; or only for the one of that name."""
+    from ovenbird import assembly
+    from ovenbird.assembly import rolling
+    from ovenbird.state.site import open_site
+
+    project, site = assembly.project_folder(Path.cwd()), open_site()
+    if name:
+        fleets = [rolling.fleet_known(project, site, env, name)]
+    else:
+        fleets = rolling.fleets_to_tend(project, site, env)
+    return [rolling.setting(project, site, console, fleet) for fleet in fleets]
+
+
 def settings_of(env: str, console: Console) -> list[Setting]:
     """Make everything ready for work on every fleet of an environment."""
     from ovenbird import assembly
@@ -96,8 +111,7 @@ def tend(_: Any, env: str = "", fleet: str = "", resume: bool = False, json: boo
     told: list[dict[str, object]] = []
     worst: OvenbirdError | None = None
     for one in [env] if env else load_environments(project):
-        found = [setting_of(one, fleet, console)] if fleet else settings_of(one, console)
-        for setting in found:
+        for setting in settings_to_tend(one, console, name=fleet):
             try:
                 sentence, code = tend(setting, resume=resume), 0
                 console.step(f"{setting.key}: {sentence}")

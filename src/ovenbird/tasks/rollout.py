@@ -196,7 +196,7 @@ def _carry_out(
         if json:
             console.document(plan_document(foreseen, chosen))
         return True
-    if foreseen.needs_an_answer and not yes and not _answered(console):
+    if foreseen.needs_an_answer and not yes and not answered(console):
         return False
     outcome = Outcome(before=chosen.before, after=str(chosen.goal))
     try:
@@ -250,7 +250,8 @@ def _foreseen(setting: Setting, chosen: Chosen, *, only_look: bool, emergency: b
         return foresee(setting, chosen, emergency=emergency)
 
 
-def _answered(console: Console) -> bool:
+def answered(console: Console) -> bool:
+    """Ask whether to do it. Raises `ConfigurationError` where there is no terminal to ask on."""
     from ovenbird.values.errors import ConfigurationError
 
     if not console.interactive:
