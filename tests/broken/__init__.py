@@ -7,6 +7,7 @@ from tests.broken.fleets import FLEET_KINDS
 from tests.broken.images import IMAGE_KINDS, PLAYBOOK_KINDS
 from tests.broken.mutation import Kind
 from tests.broken.procedure import PROCEDURE_KINDS
+from tests.broken.stateful import STATEFUL_KINDS
 from tests.broken.templates import GUARD_KINDS, TEMPLATE_KINDS
 
 KINDS: tuple[Kind, ...] = (
@@ -15,6 +16,7 @@ KINDS: tuple[Kind, ...] = (
     *PLAYBOOK_KINDS,
     *FLEET_KINDS,
     *PROCEDURE_KINDS,
+    *STATEFUL_KINDS,
     *BAKE_KINDS,
     *TEMPLATE_KINDS,
     *GUARD_KINDS,
