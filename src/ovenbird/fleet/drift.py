@@ -134,7 +134,7 @@ def undeclared(
         for change in found:
             for path in _places(change.path, change.kind):
                 who[path].add(token)
-                if path in known and launched[token] > known[path]:
+                if path in known and launched[token] >= known[path]:
                     again.add(path)
     return _outermost(
         Undeclared(path=path, tokens=tuple(sorted(tokens)), again=path in again)

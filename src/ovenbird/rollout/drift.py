@@ -204,14 +204,14 @@ class _Examiner:
             token=token,
             version=instance.version,
             bucket=bucket,
-            because=self._because(bucket, instance, len(drift)),
+            because=self._because(bucket, instance, len(drift), len(changes)),
             launched_at=instance.launched_at,
             changes=changes,
             drift=tuple(each for each in changes if each.path in paths),
             aside=aside,
         )
 
-    def _because(self, bucket: Bucket, instance: Instance, changed: int) -> str:
+    def _because(self, bucket: Bucket, instance: Instance, drifted: int, changed: int) -> str:
         match bucket:
             case Bucket.LOST:
                 return instance.because
@@ -221,12 +221,12 @@ class _Examiner:
                 version = self.versions[instance.version]
                 return f"{version} is revoked: {version.state_because if version else ''}"
             case Bucket.DRIFTED:
-                return f"{changed} path{'s' if changed > 1 else ''} changed"
+                return f"{drifted} path{'s' if drifted > 1 else ''} changed"
             case Bucket.STALE:
                 same = instance.version == self.goals[0].version
                 return "other launch data" if same else f"the fleet's image is {self.goals[0]}"
             case _:
-                return "as its image"
+                return "as its image, but for what is undeclared" if changed else "as its image"
 
     def _why_unknown(self, instance: Instance) -> str:
         answer = self.answers.get(instance.token, "")

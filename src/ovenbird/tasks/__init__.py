@@ -8,7 +8,19 @@ from __future__ import annotations
 from invoke import Collection, Program
 
 from ovenbird import __version__
-from ovenbird.tasks import acts, bake, dev, fleet, house, image, logs, report, rollout, volume
+from ovenbird.tasks import (
+    acts,
+    bake,
+    dev,
+    drift,
+    fleet,
+    house,
+    image,
+    logs,
+    report,
+    rollout,
+    volume,
+)
 
 
 def make_namespace() -> Collection:
@@ -54,6 +66,7 @@ def make_namespace() -> Collection:
             rollout.abort,
             fleet.unpin,
             logs.logs,
+            drift.drift,
         )
     )
     top.add_collection(Collection("volume", volume.list_, volume.delete))
