@@ -129,7 +129,7 @@ def test_the_reference_names_every_flag_of_a_verb_and_no_other(name: str) -> Non
     context = next(c for c in namespace.to_contexts() if name in (c.name, *c.aliases))
     takes = {flag for flag in context.flags if flag.startswith("--")}
     takes -= {f"--{argument.name}" for argument in context.positional_args}
-    told = re.findall(r"^\| `(--[a-z]+)", sections()[name], re.MULTILINE)
+    told = re.findall(r"^\| `(--[a-z]+(?:-[a-z]+)*)", sections()[name], re.MULTILINE)
     assert set(told) == takes
 
 

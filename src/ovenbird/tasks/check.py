@@ -48,7 +48,8 @@ def demand_nothing_found(found: Sequence[str] | None, *, unseen: Sequence[str]) 
         )
     if found is not None and unseen:
         raise Inconclusive(
-            f"{len(unseen)} fleets could not be looked at: {', '.join(unseen)}.",
+            f"{len(unseen)} fleet{'' if len(unseen) == 1 else 's'} could not be looked at: "
+            f"{', '.join(unseen)}.",
             remedy="What was seen is as asked for. Make their engine answer, then check again.",
         )
 
