@@ -17,7 +17,7 @@ from pathlib import Path
 
 from ovenbird import process
 from ovenbird.values.errors import CommandFailed, ConfigurationError, EngineUnreachable, Fault
-from ovenbird.values.fleet import LaunchData, LaunchSpec, Resources, SecretRef
+from ovenbird.values.fleet import LaunchData, LaunchSpec, Resources, SecretRef, VolumeSpec
 from ovenbird.values.image import Contract
 from ovenbird.values.launch import OWN_KEY
 
@@ -37,11 +37,13 @@ def resolve(
     contract: Contract,
     site_key: bytes,
     project: Path,
+    volumes: Sequence[VolumeSpec] = (),
     fleet: str = "",
     file: str = "",
     line: int = 0,
 ) -> LaunchData:
-    """Turn a fleet's launch spec into the data of one rollout.
+    """Turn a fleet's launch spec into the data of one rollout. An instance is stale too where
+    the fleet's ``volumes`` are others than those that it was launched with.
 
     ``file:`` paths are relative to ``project``. ``fleet``, ``file`` and ``line`` only say where a
     fault is. Raises `ConfigurationError` with every fault at once: a key that the image needs and
@@ -61,7 +63,7 @@ def resolve(
         config=config,
         secrets=tuple(secrets),
         resources=spec.resources,
-        hash=launch_hash(config, secrets, spec.resources, site_key=site_key),
+        hash=launch_hash(config, secrets, spec.resources, site_key=site_key, volumes=volumes),
     )
 
 
@@ -71,6 +73,7 @@ def launch_hash(
     resources: Resources,
     *,
     site_key: bytes,
+    volumes: Sequence[VolumeSpec] = (),
 ) -> str:
     """Return 16 hex digits that change with every value and give no secret away.
 
@@ -80,11 +83,13 @@ def launch_hash(
         name: hmac.new(site_key, name.encode() + b"\0" + value, hashlib.sha256).hexdigest()
         for name, value in secrets
     }
-    everything = {
+    everything: dict[str, object] = {
         "config": json.loads(config),
         "secrets": digests,
         "resources": {"memory": resources.memory, "cpus": resources.cpus},
     }
+    if volumes:  # no key of its own without them: the hashes of all others stay what they are
+        everything["volumes"] = {spec.name: spec.path for spec in volumes}
     text = json.dumps(everything, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 

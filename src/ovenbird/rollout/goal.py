@@ -199,6 +199,7 @@ def _chosen(
         contract=version.contract,
         site_key=setting.site.key,
         project=setting.project,
+        volumes=setting.fleet.volumes,
         fleet=setting.fleet.name,
         file=setting.fleet.file,
         line=setting.fleet.line,
