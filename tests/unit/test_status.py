@@ -76,11 +76,14 @@ def everything_at_once() -> Status:
         instances=[
             an_instance(1, "web/4", because="in service"),
             an_instance(2, "web/2", because="in service"),
-            replace(an_instance(3, "web/4", because="in service"), unwanted="its disk is slow"),
+            replace(
+                an_instance(3, "web/4", because="in service"),
+                unwanted="rebuild by ann@one: its disk is slow",
+            ),
             replace(
                 an_instance(4, "web/1", Health.PENDING, because="out of service", kept=True),
                 quarantined=True,
-                unwanted="an odd process",
+                unwanted="quarantine by ann@one: an odd process",
             ),
             an_instance(5, "web/2", Health.PENDING, because="out of service", kept=True),
             an_instance(6, "web/3", Health.FAILED, because="answered 500 twice"),
@@ -129,7 +132,7 @@ def test_the_same_is_in_the_document() -> None:
     one = {i["id"]: i for i in told["instances"]}  # type: ignore[attr-defined]
     assert (told["size"], told["file_size"]) == (5, 3)
     assert (one["web-002"]["behind"], one["web-001"]["behind"]) == (1, 0)
-    assert one["web-003"]["unwanted"] == "its disk is slow"
+    assert one["web-003"]["unwanted"] == "rebuild by ann@one: its disk is slow"
     assert one["web-004"]["quarantined_until"] == (NOW + DAY).isoformat()
     assert one["web-004"]["image_state"] == "revoked"
     assert (one["web-007"]["job"], one["web-007"]["health"]) == ("migrate", "job exited")
@@ -220,7 +223,7 @@ def test_a_fleet_that_is_being_removed_says_how_that_is_finished() -> None:
 
 def test_an_unwanted_one_is_not_on_the_goal() -> None:
     goal = Goal(version="web/4", launch_hash="none")
-    unwanted = replace(an_instance(1, "web/4"), unwanted="its disk is slow")
+    unwanted = replace(an_instance(1, "web/4"), unwanted="rebuild by ann@one: its disk is slow")
     status = replace(alone(1, "web/4"), instances=[unwanted], standing=Standing(settled=goal))
 
     assert status.sentence == "1 of 5 serving, 1 not on web/4"

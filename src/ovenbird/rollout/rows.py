@@ -45,7 +45,8 @@ class Row:
         """Say how it is, and what is meant for it: "in service; to be replaced: its disk"."""
         told = [self.because] if self.because else []
         if self.quarantined_until is not None:
-            told.append(f"in quarantine until {minute(self.quarantined_until)}: {self.unwanted}")
+            why = self.unwanted.removeprefix("quarantine ")
+            told.append(f"in quarantine until {minute(self.quarantined_until)}: {why}")
         else:
             if self.kept_until is not None:
                 told.append(f"kept until {minute(self.kept_until)}")

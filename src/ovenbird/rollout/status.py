@@ -64,13 +64,17 @@ class Status:
             if self.fleet.job is not None:
                 return f"nothing runs now; its job {self.fleet.job.name} runs on demand"
             return f"nothing runs, {self.fleet.size} wanted"
-        serving = sum(i.is_serving for i in self.instances)
+        held = [i for i in self.instances if i.quarantined and not i.is_serving]
+        counted = [i for i in self.instances if i not in held]
+        serving = sum(i.is_serving for i in counted)
         told = [f"{serving} of {self.fleet.size} serving"]
-        kinds = Counter(str(i.health) for i in self.instances if not i.is_serving)
+        kinds = Counter(str(i.health) for i in counted if not i.is_serving)
         told += [f"{count} {kind}" for kind, count in sorted(kinds.items())]
         if self.goal is not None:
-            stale = sum(not self.goal.is_run_by(i) for i in self.instances)
+            stale = sum(not self.goal.is_run_by(i) for i in counted)
             told.append(f"{stale} not on {self.goal}" if stale else f"all on {self.goal}")
+        if held:
+            told.append(f"{len(held)} in quarantine")
         return ", ".join(told)
 
     @property
@@ -118,8 +122,6 @@ class Status:
                 f"being removed since {minute(self.standing.removed_at)}; invoke fleet.remove "
                 f"{here} finishes it"
             )
-        if held := sum(i.quarantined for i in self.instances):
-            told.append(f"{held} in quarantine: out of service, and kept for a look")
         if kept := sum(i.kept and not i.quarantined for i in self.instances):
             told.append(f"{kept} previous kept out of service for a switch back")
         if self.unowned:
