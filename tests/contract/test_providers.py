@@ -14,6 +14,7 @@ from tests.project import until
 from ovenbird import process
 from ovenbird.provider import Provider, podman_engine
 from ovenbird.provider.contract import Opened, ProviderContract
+from ovenbird.provider.contract_day_two import DayTwoContract
 from ovenbird.provider.memory import MemoryProvider
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.provider.registry import provider_named, provider_names
@@ -21,7 +22,7 @@ from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.image import Artifact
 
 
-class TestMemoryInAFile(ProviderContract):
+class TestMemoryInAFile(DayTwoContract, ProviderContract):
     @pytest.fixture
     def opened(self, tmp_path: Path) -> Opened:
         return lambda site: MemoryProvider(folder=tmp_path, site=site)
@@ -61,6 +62,25 @@ class TestMemoryInAFile(ProviderContract):
         return without_room
 
     @pytest.fixture
+    def change(self, opened: Opened, site: str) -> Callable[[str, str], None]:
+        def by_hand(token: str, path: str) -> None:
+            provider = opened(site)
+            assert isinstance(provider, MemoryProvider)
+            provider.write(token, path)
+
+        return by_hand
+
+    @pytest.fixture
+    def a_job(self, opened: Opened, site: str) -> Callable[[int | None], tuple[str, ...]]:
+        def ends_with(code: int | None) -> tuple[str, ...]:
+            provider = opened(site)
+            assert isinstance(provider, MemoryProvider)
+            provider.end_jobs_with(code)
+            return ("/any",)
+
+        return ends_with
+
+    @pytest.fixture
     def shown(self, opened: Opened, site: str) -> Callable[[str], str]:
         def show(token: str) -> str:
             provider = opened(site)
@@ -82,7 +102,7 @@ class TestMemoryInOneProcess(TestMemoryInAFile):
         return open_again
 
 
-class TestPodman(ProviderContract):
+class TestPodman(DayTwoContract, ProviderContract):
     @pytest.fixture
     def opened(self, podman_folder: Path) -> Opened:
         return lambda site: PodmanProvider(folder=podman_folder, site=site)
@@ -113,11 +133,26 @@ class TestPodman(ProviderContract):
                 engine = PrivateEngine(disk / "engine")
                 with engine.used(images_of=Path(small_artifact.location).parent):
                     engine.fill_the_disk()
-                    own.setitem(vars(provider), "_env", engine.environment)
+                    own.setitem(vars(vars(provider)["_podman"]), "env", engine.environment)
                     yield
                     assert engine.podman("ps", "--all", "--quiet") == ""
 
         return without_space
+
+    @pytest.fixture
+    def change(self, podman_folder: Path) -> Callable[[str, str], None]:
+        def by_hand(token: str, path: str) -> None:
+            _podman(podman_folder, "exec", token, "/bin/sh", "-c", f"echo changed > {path}")
+
+        return by_hand
+
+    @pytest.fixture
+    def a_job(self) -> Callable[[int | None], tuple[str, ...]]:
+        def ends_with(code: int | None) -> tuple[str, ...]:
+            script = "sleep 1000" if code is None else f"cat /run/ovenbird/config.json; exit {code}"
+            return ("/bin/sh", "-c", script)
+
+        return ends_with
 
     @pytest.fixture
     def shown(self, podman_folder: Path) -> Callable[[str], str]:

@@ -15,34 +15,16 @@ import socket
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
-from typing import ClassVar
 
-from ovenbird import process
-from ovenbird.provider import podman_engine, podman_store
+from ovenbird.provider import podman_changes, podman_launch, podman_store, podman_volumes
+from ovenbird.provider.podman_cli import LONGEST_CALL, Podman
 from ovenbird.provider.podman_errors import gone, name_taken, translated
-from ovenbird.provider.podman_seen import counted, label, labels_of, parse, suspects
+from ovenbird.provider.podman_seen import counted, label, parse, suspects
 from ovenbird.values.errors import Blocked, CommandFailed, EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import EngineState, Seen
-from ovenbird.values.launch import CONFIG_PATH, SECRETS_PATH, instance_config
+from ovenbird.values.instance import Change, EngineState, Seen, Volume
 
-READ_TIMEOUT = 30.0
-"""Seconds until an engine that does not answer a question counts as unreachable."""
-
-LONGEST_CALL = 300.0
-"""Seconds after which a command that changes something is left running, and is never cut short:
-nobody would know what it did."""
-
-CONSOLE_SIZE = "2mb"
-"""What podman keeps of one console before it starts over."""
-
-_INIT = (
-    "/sbin/init",
-    # Without these the console stays empty, and a bad image would die without a word.
-    "systemd.journald.forward_to_console=1",
-    "systemd.journald.max_level_console=info",
-)
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
@@ -54,10 +36,10 @@ class PodmanProvider:
     """
 
     name = "podman"
-    cli: ClassVar[str] = "podman"
 
     def __init__(self, *, folder: Path, site: str, longest_call: float = LONGEST_CALL) -> None:
-        self._folder, self.site, self._longest = folder, site, longest_call
+        self._folder, self.site = folder, site
+        self._podman = Podman(folder, longest_call=longest_call)
 
     @cached_property
     def place(self) -> str:
@@ -79,7 +61,7 @@ class PodmanProvider:
         if known is None:
             self._create(order)
         elif known.state is EngineState.CREATED:
-            self._change("start", order.token, doing=f"Starting {order.token}")
+            self._podman.change("start", order.token, doing=f"Starting {order.token}")
         else:
             return known
         seen = self._mine(order.token)
@@ -91,29 +73,32 @@ class PodmanProvider:
         return seen
 
     def terminate(self, token: str, *, stop: StopPolicy) -> None:
-        """End it with the signal that it was launched with, after ``stop.timeout`` s by force.
+        """End it with the signal that it was launched with, after ``stop.timeout`` s by force. Its
+        volumes stay.
 
         podman fixes the signal when it makes a container, which is right: the signal belongs to
         the image that runs, not to the one that replaces it.
         """
         if self._mine(token) is not None:
             # A stop that fails is not told: rm ends by force what is left, and fails aloud.
-            self._change(
+            self._podman.change(
                 *("stop", "--ignore", "--time", str(stop.timeout), token),
                 doing=f"Stopping {token}",
                 check=False,
                 longer=stop.timeout,
             )
-            self._change("rm", "--ignore", "--force", token, doing=f"Removing {token}")
-        self._forget_launch_data(token)
+            self._podman.change("rm", "--ignore", "--force", token, doing=f"Removing {token}")
+        podman_launch.forget_launch_data(self._podman, token)
 
     def console(self, token: str, *, lines: int) -> str:
         """Return plain text: what would move a terminal's cursor or colour it is taken out."""
-        done = self._ask("logs", "--tail", str(lines), token, doing=f"Reading {token}", check=False)
+        done = self._podman.ask(
+            "logs", "--tail", str(lines), token, doing=f"Reading {token}", check=False
+        )
         if done.code and not gone(done.stderr):
             raise CommandFailed(
                 doing=f"Reading the console of {token}",
-                command=f"{self.cli} logs --tail {lines} {token}",
+                command=f"{self._podman.cli} logs --tail {lines} {token}",
                 code=done.code,
                 output=done.stderr,
             )
@@ -128,14 +113,16 @@ class PodmanProvider:
         """
         known, key = (
             self._folder / "cache" / "podman-store.json",
-            podman_store.settings_key(self._env),
+            podman_store.settings_key(self._podman.env),
         )
         if known.exists():
             said: dict[str, str] = json.loads(known.read_text())
             if said.get("key") == key and Path(said["location"]).exists():
                 return said["location"]
         location = podman_store.locate(
-            self._ask("info", "--format", "json", doing="Asking podman where it stores").stdout
+            self._podman.ask(
+                "info", "--format", "json", doing="Asking podman where it stores"
+            ).stdout
         )
         known.parent.mkdir(parents=True, exist_ok=True)
         known.write_text(json.dumps({"key": key, "location": location}))
@@ -153,36 +140,35 @@ class PodmanProvider:
         # Without --no-prune podman also removes untagged parents: our own base images.
         argv = ("rmi", "--no-prune", podman_store.hex_id(artifact))
         try:
-            self._change(*argv, doing=f"Deleting {podman_store.hex_id(artifact)[:12]}")
+            self._podman.change(*argv, doing=f"Deleting {podman_store.hex_id(artifact)[:12]}")
         except CommandFailed as failure:
             if not gone(failure.output):
                 raise translated(failure, what=podman_store.hex_id(artifact)[:12]) from failure
 
     def in_use(self, artifact: Artifact) -> bool:
         """Say whether any container is made from it, whoever made the container."""
-        done = self._ask(
+        done = self._podman.ask(
             *("ps", "--all", "--external", "--no-trunc", "--format", "{{.ImageID}}"),
             doing="Listing containers",
         )
         return podman_store.hex_id(artifact) in done.stdout.replace("sha256:", "").split()
 
+    def changes(self, token: str) -> Collection[Change]:
+        return podman_changes.compared(self._podman, token)
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        return podman_volumes.listed(self._podman, fleet, site=self.site)
+
+    def delete_volume(self, name: str) -> None:
+        podman_volumes.delete(self._podman, name)
+
     def _create(self, order: Order) -> None:
-        scrub = [value.decode(errors="replace") for _, value in order.launch.secrets]
+        volumes = podman_volumes.attachable(self._podman, order, site=self.site)
         # What an attempt left that died between the two: its content may be old.
-        self._forget_launch_data(order.token)
+        podman_launch.forget_launch_data(self._podman, order.token)
         left_running = False
         try:
-            mounts = self._hand_over_launch_data(order)
-            self._change(
-                *("run", "--detach", "--tty", "--pull=never", "--systemd=always"),
-                *("--name", order.token, "--hostname", order.token),
-                *_flags(order, labels_of(order, site=self.site)),
-                *mounts,
-                podman_store.hex_id(order.artifact),
-                *_INIT,
-                doing=f"Starting {order.token}",
-                scrub=scrub,
-            )
+            podman_launch.run(self._podman, order, site=self.site, volumes=volumes)
         except EngineUnreachable:
             left_running = True  # and may read them yet; whoever launches or ends it forgets them
             raise
@@ -194,40 +180,14 @@ class PodmanProvider:
             if left is not None:
                 # podman makes a container before it starts it, and leaves it when that fails.
                 # On a full disk even that may fail, and the launch after it adopts what is left.
-                self._change(
+                self._podman.change(
                     *("rm", "--ignore", "--force", order.token), doing="Cleaning up", check=False
                 )
             raise translated(failure, what=order.version) from failure
         finally:
             # podman copied them into the container; its store needs none of them any more.
             if not left_running:
-                self._forget_launch_data(order.token)
-
-    def _hand_over_launch_data(self, order: Order) -> list[str]:
-        """Give podman the launch data on stdin; return the flags that mount it read-only."""
-        items = [("config.json", CONFIG_PATH, "0444", instance_config(order).encode())]
-        items += [
-            (f"secrets.{name}", f"{SECRETS_PATH}/{name}", "0400", value)
-            for name, value in order.launch.secrets
-        ]
-        flags = []
-        for name, target, mode, content in items:
-            handle = f"{order.token}.{name}"
-            self._change(
-                *("secret", "create", handle, "-"),
-                doing=f"Handing {name} to {order.token}",
-                stdin=content,
-            )
-            flags += ["--secret", f"{handle},target={target},mode={mode}"]
-        return flags
-
-    def _forget_launch_data(self, token: str) -> None:
-        done = self._ask(
-            *("secret", "ls", "--format", "{{.Name}}"), doing="Listing podman's secrets"
-        )
-        mine = [name for name in done.stdout.split() if name.startswith(f"{token}.")]
-        if mine:
-            self._change("secret", "rm", *mine, doing=f"Removing the launch data of {token}")
+                podman_launch.forget_launch_data(self._podman, order.token)
 
     def _mine(self, token: str) -> Seen | None:
         found = self._listed({"site": self.site, "token": token})
@@ -235,58 +195,12 @@ class PodmanProvider:
 
     def _listed(self, wanted: Mapping[str, str]) -> list[Seen]:
         filters = [f"--filter=label={label(key)}={value}" for key, value in wanted.items()]
-        done = self._ask("ps", "--all", *filters, "--format", "json", doing="Listing instances")
+        done = self._podman.ask(
+            "ps", "--all", *filters, "--format", "json", doing="Listing instances"
+        )
         if not (ids := suspects(done.stdout)):
             return parse(done.stdout)
         asked = ("inspect", "--type", "container", "--format", "{{.Id}} {{.RestartCount}}", *ids)
         # One that has gone meanwhile makes this fail, and the others are counted all the same.
-        counts = self._ask(*asked, doing="Counting restarts", check=False).stdout
+        counts = self._podman.ask(*asked, doing="Counting restarts", check=False).stdout
         return parse(done.stdout, counted(counts))
-
-    @cached_property
-    def _env(self) -> dict[str, str]:
-        return podman_engine.environment(self._folder)
-
-    def _ask(self, *argv: str, doing: str, check: bool = True) -> process.Finished:
-        try:
-            return process.run(
-                (self.cli, *argv), doing=doing, env=self._env, timeout=READ_TIMEOUT, check=check
-            )
-        except CommandFailed as failed:  # a question that is not answered says nothing of an image
-            raise EngineUnreachable(
-                failed.problem, remedy=failed.remedy, evidence=failed.evidence
-            ) from failed
-
-    def _change(
-        self,
-        *argv: str,
-        doing: str,
-        stdin: bytes | None = None,
-        check: bool = True,
-        longer: float = 0,
-        scrub: Collection[str] = (),
-    ) -> process.Finished:
-        return process.run(
-            (self.cli, *argv),
-            doing=doing,
-            env=self._env,
-            stdin=stdin,
-            leave_after=self._longest + longer,
-            check=check,
-            scrub=tuple(scrub),
-        )
-
-
-def _flags(order: Order, labels: Mapping[str, str]) -> list[str]:
-    """What ``podman run`` is told of one order, its launch data and image left out."""
-    flags = [f"--label={key}={value}" for key, value in labels.items()]
-    flags += ["--restart=always", "--stop-signal", order.contract.stop.signal]
-    # k8s-file works with and without a journal on the host, and can be capped.
-    flags += ["--log-driver=k8s-file", f"--log-opt=max-size={CONSOLE_SIZE}"]
-    if order.contract.port is not None:
-        flags += ["--publish", f"127.0.0.1::{order.contract.port}"]
-    if order.launch.resources.memory is not None:
-        flags += ["--memory", order.launch.resources.memory]
-    if order.launch.resources.cpus is not None:
-        flags += ["--cpus", f"{order.launch.resources.cpus:g}"]
-    return flags

@@ -5,7 +5,10 @@ from __future__ import annotations
 from ovenbird.values.errors import Blocked, CommandFailed, NoCapacity, OvenbirdError
 
 _NAME_TAKEN = ("is already in use by", "name is in use")
-_GONE = ("no such container", "no container with", "image not known", "no such image")
+_GONE = (
+    *("no such container", "no container with", "image not known", "no such image"),
+    *("no such volume", "layer not known"),
+)
 
 
 def gone(output: str) -> bool:

@@ -28,6 +28,8 @@ def labels_of(order: Order, *, site: str) -> dict[str, str]:
         "token": order.token,
         "slot": str(order.slot),
     }
+    if order.job:
+        said["job"] = order.job
     return {label(key): value for key, value in said.items()}
 
 
@@ -116,6 +118,7 @@ def _seen(container: _Container, labels: Mapping[str, str], restarts: int) -> Se
         else None,
         restarts=restarts,
         since={EngineState.RUNNING: started, EngineState.EXITED: ended}.get(state),
+        job=labels.get(label("job"), ""),
         check=found[1] if (found := _CHECK.search(container.status)) else "",
     )
 
