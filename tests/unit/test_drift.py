@@ -25,6 +25,7 @@ from ovenbird.fleet.drift import (
     folded,
     less,
     undeclared,
+    while_proven,
 )
 from ovenbird.values.instance import Change, ChangeKind
 
@@ -221,6 +222,13 @@ def test_a_name_that_is_made_anew_at_each_boot_stands_for_its_kind() -> None:
     ]
 
     assert ambient_of(instances) == ("/var/log/journal/*", "/var/tmp/systemd-private-*")
+
+
+def test_of_what_the_checks_changed_counts_only_where_services_write() -> None:
+    booted = changed("/etc/machine-id")
+    checked = (*booted, *added("/etc/left-by-a-check", "/var/cache/nginx/1"))
+
+    assert while_proven(booted, checked) == (*booted, *added("/var/cache/nginx/1"))
 
 
 def test_an_image_that_changes_nothing_has_nothing_ambient() -> None:

@@ -106,6 +106,19 @@ def test_what_the_image_or_its_family_allows_is_no_drift(scene: Scene) -> None:
     assert look(scene).count(Bucket.DRIFTED) == 1
 
 
+def test_an_older_image_learns_what_changes_by_itself_when_it_is_proven_again(
+    scene: Scene,
+) -> None:
+    catalog, version = scene.driver().catalog, ImageRef.parse("web/1")
+    write_in_all(scene, "/etc/machine-id")
+    before = look(scene)
+    catalog.learn(catalog.resolve(version), ambient=["/etc/machine-id"])
+
+    assert [each.path for each in before.undeclared] == ["/etc/machine-id"]
+    assert not look(scene).undeclared
+    assert catalog.resolve(version).ambient == ("/etc/machine-id",)
+
+
 def test_what_runs_another_image_or_a_revoked_one_is_told_so(scene: Scene) -> None:
     def die() -> None:
         raise Killed

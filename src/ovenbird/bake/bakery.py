@@ -10,7 +10,7 @@ from ovenbird.bake.oven import Oven
 from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock
 from ovenbird.console import Console
-from ovenbird.provider import Provider
+from ovenbird.provider import Engine
 from ovenbird.state.site import Site
 from ovenbird.values.family import BakeEnvironment, Family
 from ovenbird.values.image import Version
@@ -27,7 +27,7 @@ class Bakery:
     environment: BakeEnvironment
     catalog: Catalog
     oven: Oven
-    provider: Provider
+    provider: Engine
     clock: Clock
     console: Console
     by: str

@@ -10,6 +10,7 @@ import secrets
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovenbird.bake import ledger, packer, tools
 from ovenbird.bake.accepted import Accepted
@@ -29,6 +30,9 @@ from ovenbird.values.family import Definition, Family
 from ovenbird.values.fleet import LaunchSpec
 from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
 from ovenbird.values.recipe import Recipe
+
+if TYPE_CHECKING:
+    from ovenbird.bake.prove import Proof
 
 
 def make(
@@ -83,8 +87,9 @@ def make(
             ),
             log=str(log),
         )
-        _prove(family, baked, kitchen, book, bakery, wish)
-        registered = bakery.catalog.register(baked, state=ImageState.ACTIVE)
+        proof = _prove(family, baked, kitchen, book, bakery, wish)
+        proven = replace(baked, ambient=proof.ambient)
+        registered = bakery.catalog.register(proven, state=ImageState.ACTIVE)
         book.images.remove(made)  # it has an owner now
         book.write()
         bakery.oven.name_artifact(
@@ -237,7 +242,7 @@ def _prove(
     book: ledger.Ledger,
     bakery: Bakery,
     wish: Wish,
-) -> None:
+) -> Proof:
     """Prove the candidate; one that fails is kept in the catalog with its log, as failed."""
     from ovenbird.bake.prove import prove
 
@@ -273,3 +278,4 @@ def _prove(
             evidence=failed.evidence,
         ) from failed
     bakery.console.note(f"  boots in {proof.boot_seconds:.1f} s, {proof.checks} checks passed")
+    return proof

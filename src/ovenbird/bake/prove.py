@@ -18,8 +18,9 @@ from pathlib import Path
 from ovenbird import process
 from ovenbird.bake.oven import Oven
 from ovenbird.clock import Clock
+from ovenbird.fleet.drift import ambient_of, while_proven
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
-from ovenbird.provider import Provider
+from ovenbird.provider import Engine, Provider
 from ovenbird.values.errors import ProofFailed
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import FleetKey, HealthCheck, LaunchData, Order
@@ -32,10 +33,12 @@ BOOT_DEADLINE = 90.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was shown: how long the slower instance took to boot (s), and how many checks held."""
+    """What was shown: how long the slower instance took to boot (s), how many checks held, and
+    which paths changed by themselves meanwhile."""
 
     boot_seconds: float
     checks: int
+    ambient: tuple[str, ...]
 
 
 def prove(
@@ -45,7 +48,7 @@ def prove(
     project: Path,
     folder: Path,
     site: str,
-    provider: Provider,
+    provider: Engine,
     oven: Oven,
     clock: Clock,
     environment: Mapping[str, str],
@@ -81,7 +84,8 @@ def prove(
             provider=provider,
             clock=clock,
         )
-        booted = (clock.now() - begun).total_seconds()
+        seconds = (clock.now() - begun).total_seconds()
+        booted = [provider.changes(order.token) for order in orders]
         checks = _look_inside(
             [oven.proof_host(order.token) for order in orders],
             family=family,
@@ -89,7 +93,9 @@ def prove(
             report=folder / "proof.xml",
             environment=environment,
         )
-    return Proof(boot_seconds=booted, checks=checks)
+        checked = [provider.changes(order.token) for order in orders]
+    own = [while_proven(*looks) for looks in zip(booted, checked, strict=True)]
+    return Proof(boot_seconds=seconds, checks=checks, ambient=ambient_of(own))
 
 
 def _await_boot(orders: Sequence[Order], probe: Probe, *, provider: Provider, clock: Clock) -> None:

@@ -18,6 +18,7 @@ from ovenbird.values.image import Version
 def prove_again(version: Version, bakery: Bakery) -> Proof:
     """Boot two throw-away instances of a version and look; its state in the catalog stays.
 
+    An image that was baked before it was noted which paths change by themselves learns them now.
     Raises `ProofFailed` with what was seen, and `Blocked` where the engine holds it no more.
     """
     artifact = version.artifact(bakery.oven.name)
@@ -32,7 +33,7 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
     with ExitStack() as undo:
         book = ledger.Ledger.open(bakery.bakes / token, token=token, family=version.family)
         undo.callback(clean, book, bakery)
-        return prove(
+        proof = prove(
             replace(artifact, token=token),
             family=family,
             project=bakery.project,
@@ -43,3 +44,6 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
             clock=bakery.clock,
             environment=child_environment(book, bakery),
         )
+        if not version.ambient:
+            bakery.catalog.learn(version, ambient=proof.ambient)
+        return proof

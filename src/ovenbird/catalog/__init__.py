@@ -6,6 +6,7 @@ and a fleet whose channel points at a revoked image is refused with a sentence.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
@@ -135,6 +136,12 @@ class Catalog:
                 outcome="done" if state is ImageState.ACTIVE else "failed",
             )
             return self._resolve(db, ImageRef.parse(name))
+
+    def learn(self, version: Version, *, ambient: Sequence[str]) -> None:
+        """Note which paths change by themselves in a version that was registered without them."""
+        with self._database.begin() as db:
+            mine = versions.c.id == self._id(db, version)
+            db.execute(update(versions).where(mine).values(ambient=list(ambient)))
 
     def promote(
         self, ref: ImageRef, channel: str, *, by: str, because: str, at: datetime

@@ -204,6 +204,17 @@ def ambient_of(instances: Sequence[Collection[Change]]) -> tuple[str, ...]:
     return tuple(sorted(kept))
 
 
+def while_proven(booted: Collection[Change], checked: Collection[Change]) -> tuple[Change, ...]:
+    """Join two looks at one instance, after its boot and after its checks.
+
+    Checks enter the instance, and what one of them left in /etc would be allowed for ever. So of
+    what came after the boot only counts what lies where services write.
+    """
+    known = {change.path for change in booted}
+    later = [c for c in checked if c.path not in known and c.path.startswith(OF_SERVICES)]
+    return (*booted, *later)
+
+
 def _topmost(changes: Collection[Change]) -> list[Change]:
     """Leave out what lies in a folder that is new itself."""
     new = {change.path for change in changes if change.kind is ChangeKind.ADDED}
