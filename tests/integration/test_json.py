@@ -10,8 +10,11 @@ from typing import Any
 from tests.live import LiveFleet
 from tests.project import Project
 
-FLEET = {"name", "env", "provider", "image", "size", "instances"}
-INSTANCE = {"id", "image", "health", "address", "launched_at"}
+FLEET = {"name", "env", "provider", "image", "size", "file_size", "instances", "unowned"}
+INSTANCE = {
+    *("id", "image", "health", "address", "launched_at", "behind", "image_state", "packages_at"),
+    *("kept_until", "quarantined_until", "unwanted", "job", "unowned"),
+}
 IMAGE = {
     *("ref", "family", "version", "fingerprint", "state", "channels"),
     *("parent", "artifacts", "baked_at"),
