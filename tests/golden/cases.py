@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from tests.builders import (
     a_goal,
@@ -14,27 +14,12 @@ from tests.builders import (
     overloaded,
     ready_unlisted,
 )
+from tests.golden.case import Case
+from tests.golden.stateful import stateful
 
-from ovenbird.values.instance import Goal, Health, Instance
+from ovenbird.values.instance import Health
 from ovenbird.values.limits import Bounds, Limits
 from ovenbird.values.procedure import Checkpoint, Procedure, Strategy
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """A world, and what one should look for in its transcript."""
-
-    name: str
-    says: str
-    limits: Bounds
-    fleet: Sequence[Instance]
-    untried: bool = True
-    goal: Goal = a_goal("web/2")
-    outcome: Health = Health.SERVING
-    notes: tuple[str, ...] = ()
-    procedure: Procedure = Procedure()
-    passed: int = 0
-    upto: int | None = None
 
 
 def _replacements() -> list[Case]:
@@ -331,48 +316,4 @@ def _ill() -> list[Case]:
     ]
 
 
-def _stateful() -> list[Case]:
-    """Numbered slots: the fleet's own data is on their volumes."""
-
-    def slots(size: int, version: str = "web/1") -> list[Instance]:
-        return [replace(an_instance(9 - slot, version), slot=slot) for slot in range(size)]
-
-    def numbered(size: int) -> Bounds:
-        return replace(bounds(size, surge=0, unavailable=1), numbered=True)
-
-    led = [replace(i, rank=rank) for i, rank in zip(slots(3), (2, 0, 1), strict=True)]
-    return [
-        *(
-            Case(
-                name=f"stateful-{size}",
-                says="Slot by slot from the lowest, the old one ended first.",
-                limits=numbered(size),
-                fleet=slots(size),
-            )
-            for size in (1, 2, 3)
-        ),
-        Case(
-            name="stateful-leader-last",
-            says="The same, and slot 0 leads.",
-            limits=numbered(3),
-            fleet=led,
-            untried=False,
-        ),
-        Case(
-            name="stateful-bad-canary",
-            says="The new image fails in slot 0, and costs no other.",
-            limits=numbered(3),
-            fleet=slots(3),
-            outcome=Health.FAILED,
-        ),
-        Case(
-            name="stateful-scale-down",
-            says="Three of the goal, and one wanted: the highest slots go first.",
-            limits=numbered(1),
-            fleet=slots(3, "web/2"),
-            untried=False,
-        ),
-    ]
-
-
-CASES = [*_replacements(), *_others(), *_stepped(), *_blue_green(), *_ill(), *_stateful()]
+CASES = [*_replacements(), *_others(), *_stepped(), *_blue_green(), *_ill(), *stateful()]

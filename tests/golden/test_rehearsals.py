@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 from tests.builders import KEY
-from tests.golden.cases import CASES, Case
+from tests.golden.case import Case
+from tests.golden.cases import CASES
 from tests.safety import decide
 from tests.worlds import World
 

@@ -8,16 +8,14 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
-from ovenbird.fleet import order as order_module
 from ovenbird.mishap import Kind as Fault
 from ovenbird.mishap import Mishap, Mishaps, Verb
-from ovenbird.process import Finished
 from ovenbird.rollout.stages import in_stages, require_a_service
 from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.state.faulty import FaultyDatabase
 from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed
-from ovenbird.values.fleet import JobSpec, Kind, Order, OrderHook, VolumeSpec
+from ovenbird.values.fleet import JobSpec, Kind, Order, VolumeSpec
 from ovenbird.values.instance import Seen, Verdict
 from ovenbird.values.limits import Limits
 
@@ -119,6 +117,22 @@ def count(scene: Scene) -> None:
     for token, name in used.items():
         known = int(scene.provider.files(name).get("count", "0"))
         scene.provider.put(token, "data", "count", str(known + 1))
+
+
+def test_a_fleet_that_is_given_volumes_is_rolled_for_them(
+    database: Database, tmp_path: Path
+) -> None:
+    """Same image, and slots from a time in which there was one more for a while."""
+    scene = Scene.of(database, tmp_path)
+    scene.roll("web/1")
+    scene.roll("web/2")
+    stateful = scene.wanting(volumes=DATA, limits=ONE_BY_ONE)
+
+    stateful.roll()
+
+    assert slots_of(stateful) == [0, 1, 2]
+    assert [len(v.used_by) for v in stateful.provider.volumes(stateful.key)] == [1, 1, 1]
+    assert stateful.serving == {"web/2": 3}
 
 
 @pytest.mark.parametrize("kind", [Fault.FAIL, Fault.FAIL_AFTER])
@@ -273,55 +287,6 @@ def test_a_smaller_fleet_ends_its_highest_slots_and_keeps_their_volumes(scene: S
     assert [t for t in smaller.asked("terminate") if t in ended] == ended
     assert slots_of(smaller) == [0]
     assert [v.slot for v in smaller.provider.volumes(smaller.key)] == [0, 1, 2]
-
-
-def test_the_leader_goes_last(
-    scene: Scene, watched: Watched, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Slot 0 leads, until it is replaced."""
-    leading = scene.wanting(order=OrderHook(argv=("who-leads",)))
-    monkeypatch.setattr(order_module.process, "run", _says("{rest}\n{first}\n"))
-
-    leading.roll()
-
-    assert [slot for slot, _ in watched.launched] == [1, 2, 0]
-
-
-@pytest.mark.parametrize(
-    ("printed", "code", "says"),
-    [
-        ("", 1, "ended with exit code 1"),
-        ("", 124, "has not ended for 30 s"),
-        ("{rest}\nnobody\n", 0, "names 'nobody', which is none"),
-        ("{rest}\n", 0, "names 2 of 3 instances"),
-        ("{first}\n{rest}\n{first}\n", 0, "twice"),
-    ],
-)
-def test_an_order_that_is_not_clear_ends_nothing(
-    printed: str, code: int, says: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    leading, ended = scene.wanting(order=OrderHook(argv=("who-leads",))), scene.asked("terminate")
-    monkeypatch.setattr(order_module.process, "run", _says(printed, code=code))
-
-    with pytest.raises(Blocked, match=says) as told:
-        leading.roll()
-
-    assert told.value.exit_code == 3
-    assert scene.asked("terminate") == ended
-    assert scene.serving == {"web/1": 3}
-
-
-def _says(printed: str, *, code: int = 0) -> object:
-    """A program that prints the tokens of the slots above 0, and of slot 0, where it is told."""
-
-    def run(_argv: list[str], *, stdin: bytes, **_: object) -> Finished:
-        import json
-
-        tokens = [one["token"] for one in json.loads(stdin)]
-        said = printed.format(first=tokens[0], rest="\n".join(tokens[1:]))
-        return Finished(code=code, stdout=said, stderr="")
-
-    return run
 
 
 def test_a_fleet_of_jobs_is_neither_rolled_nor_tended(scene: Scene) -> None:
