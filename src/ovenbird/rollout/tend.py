@@ -75,10 +75,13 @@ def _repaired(setting: Setting) -> str:
 
 
 def _is_overdue(setting: Setting, lookout: Lookout, observed: tuple[Instance, ...]) -> bool:
-    """Say whether something is left over: ended and there, kept for too long, listed and gone."""
+    """Say whether something is left over: ended and there, kept for too long, listed and gone, or
+    a step whose driver died in its call."""
     here = {instance.token for instance in observed}
     strangers = any(token not in here for entries in lookout.entries for token in entries)
     now = setting.clock.now()
     expired = any(r.kept_until and r.kept_until <= now for r in lookout.records.values())
     unseen = bool(lookout.unlisted()) or bool(lookout.never_listed())
-    return bool(lookout.late) or strangers or expired or unseen
+    open_ = setting.journal.unfinished() is not None  # then the air is that rollout's
+    dropped = not open_ and bool(setting.journal.in_the_air())
+    return bool(lookout.late) or strangers or expired or unseen or dropped
