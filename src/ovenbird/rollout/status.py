@@ -114,8 +114,8 @@ class Status:
         if fleet.file_size is not None:
             since = f" {self.standing.size_told}" if self.standing.size_told else ""
             told.append(
-                f"size {fleet.size} (file {fleet.file_size}){since}; invoke fleet.scale "
-                f"{fleet.name} reset --env {fleet.env} takes the file's"
+                f"size {fleet.size} (file {fleet.file_size}){since}; back to the "
+                f"file's: invoke fleet.scale {fleet.name} reset --env {fleet.env}"
             )
         if self.standing.removed_at is not None:
             told.append(
