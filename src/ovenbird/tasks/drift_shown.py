@@ -35,6 +35,8 @@ def show_drift(console: Console, found: Survey, family: Family | None) -> None:
     for sentence in advice(found, family):
         console.result(sentence)
     console.result(f"{found.setting.key}: {sentence_of(found)}")
+    for way in _ways_out(found):
+        console.result(f"  {way}")
 
 
 def sentence_of(found: Survey) -> str:
@@ -45,14 +47,17 @@ def sentence_of(found: Survey) -> str:
     if aside := sum(bool(finding.aside) for finding in found.findings):
         told.append(f"{aside} out of service")
     count = len(found.findings)
-    sentence = f"{count} instance{'s' if count > 1 else ''}: {', '.join(told)}"
-    fleet = found.setting.fleet
+    return f"{count} instance{'s' if count > 1 else ''}: {', '.join(told)}"
+
+
+def _ways_out(found: Survey) -> list[str]:
+    fleet, told = found.setting.fleet, []
     if found.count(Bucket.STALE):
-        sentence += f"; for the stale: invoke rollout {fleet.name} --env {fleet.env}"
+        told.append(f"for the stale: invoke rollout {fleet.name} --env {fleet.env}")
     if found.given_up:
-        sentence += f"; to replace: invoke fleet.drift --fleet {fleet.name} --env {fleet.env} "
-        sentence += "--repair"
-    return sentence
+        verb = f"invoke fleet.drift --fleet {fleet.name} --env {fleet.env} --repair"
+        told.append(f"to replace what is not as its image: {verb}")
+    return told
 
 
 def _paths(finding: Finding) -> list[str]:
