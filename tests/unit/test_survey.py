@@ -11,7 +11,7 @@ from sqlalchemy import delete, update
 from tests.builders import an_artifact
 from tests.driving import Scene
 
-from ovenbird.assembly import surveying
+from ovenbird.assembly import rolling, surveying
 from ovenbird.catalog import Catalog
 from ovenbird.console import Console
 from ovenbird.rollout.left import Left, left_of, places_of
@@ -129,7 +129,7 @@ class Files:
         self._scene, self.envs = scene, dict[str, ConfigurationError | dict[str, Fleet]]()
         monkeypatch.setattr(surveying, "load_environments", lambda _: sorted(self.envs))
         monkeypatch.setattr(surveying, "load_fleets", self._load)
-        monkeypatch.setattr(surveying.rolling, "setting", lambda *_: scene.driver())
+        monkeypatch.setattr(rolling, "setting", lambda *_: scene.driver())
         monkeypatch.setattr(surveying, "provider_named", lambda *_, **__: scene.provider)
 
     def _load(self, _: Path, env: str) -> dict[str, Fleet]:

@@ -79,10 +79,10 @@ def status_document(status: Status) -> dict[str, object]:
         "image": status.goal.version if status.goal else None,
         "wanted": str(fleet.image),
         "size": fleet.size,
+        "file_size": fleet.size if fleet.file_size is None else fleet.file_size,
         "sentence": status.sentence,
         "remarks": status.remarks,
         "pinned": list(status.standing.pins),
-        "file_size": fleet.size if fleet.file_size is None else fleet.file_size,
         "instances": [row_document(row) for row in status.rows if not row.unowned],
         "unowned": [row_document(row) for row in status.rows if row.unowned],
     }
