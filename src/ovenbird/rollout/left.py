@@ -89,13 +89,14 @@ def left_of(
 
 
 def _unseen(key: FleetKey, record: Record, images: Images, why: str, *, unsure: bool) -> Row:
+    lives = f"it lives at {record.place}" if record.place else "nobody saw it end"
     return Row(
         env=key.env,
         fleet=key.name,
         token=record.token,
         version=record.version,
         health="unknown",
-        because="its engine cannot be asked" if unsure else "its engine does not list it",
+        because="its engine cannot be asked" if unsure else f"not listed here; {lives}",
         launched_at=record.ordered_at,
         launch_hash=record.launch_hash,
         slot=record.slot,
