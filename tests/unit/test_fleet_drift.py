@@ -22,8 +22,9 @@ from ovenbird.state.database import Database
 from ovenbird.state.tables import changes, instances, versions
 from ovenbird.tasks import drift as task
 from ovenbird.values.errors import EngineUnreachable
+from ovenbird.values.fleet import FleetKey
 from ovenbird.values.image import ImageRef, ImageState, StopPolicy
-from ovenbird.values.instance import Change, ChangeKind
+from ovenbird.values.instance import Change, ChangeKind, Seen
 
 X = "/etc/x"
 FAMILIES = """\
@@ -322,6 +323,20 @@ def test_a_check_ends_with_4_where_it_is_not_known(invoked: Scene) -> None:
     invoked.provider.fail_next("changes", EngineUnreachable("It is busy.", remedy="Wait."))
 
     assert code_of(check=True) == 4
+
+
+def test_one_fleet_that_cannot_be_looked_at_hides_no_drift_of_another(
+    invoked: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Silent(MemoryProvider):
+        def instances(self, fleet: FleetKey) -> Collection[Seen]:
+            raise EngineUnreachable("It is away.", remedy="Wait.")
+
+    away = invoked.beside("api").driver(provider=Silent(site=invoked.site.id))
+    monkeypatch.setattr("ovenbird.tasks.fleet.settings_of", lambda *_: [away, invoked.driver()])
+    assert code_of(check=True) == 3
+    invoked.provider.write(invoked.tokens("web/1")[0], X)
+    assert code_of(check=True) == 6
 
 
 def test_what_is_undeclared_is_told_with_the_line_to_add_and_where(

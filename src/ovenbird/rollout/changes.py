@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from sqlalchemy import ColumnElement, insert, select, update
+from sqlalchemy import ColumnElement, delete, insert, select, update
 
 from ovenbird.fleet.drift import GivenUp
 from ovenbird.state.database import Database
@@ -23,6 +23,9 @@ WHOLE = ""
 
 MOST = 1000
 """So many paths of one instance are kept: more say nothing that these do not."""
+
+KEPT = timedelta(days=30)
+"""What no look has shown for so long is forgotten, as consoles are."""
 
 LONGEST = 1024
 """Characters of a path that the table has room for."""
@@ -57,6 +60,7 @@ class Sightings:
     ) -> dict[str, tuple[Sighting, ...]]:
         """Remember one look at several instances, and return what is known of each change."""
         with self._database.begin() as db:
+            db.execute(delete(changes).where(changes.c.last_seen_at < at - KEPT))
             tokens = changes.c.token.in_(list(found))
             known = {
                 (row.token, row.path): _Known(first=row.first_seen_at, last=row.last_seen_at)

@@ -10,10 +10,10 @@ import threading
 import time
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from ovenbird.fleet.drift import Bucket, Examined, Undeclared, bucket_of, folded, less, undeclared
-from ovenbird.rollout.changes import Sighting, Sightings
+from ovenbird.rollout.changes import KEPT, Sighting, Sightings
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
@@ -25,9 +25,6 @@ AT_ONCE = 8
 
 LONGEST = 30.0
 """Seconds after which what was not answered counts as unknown."""
-
-REMEMBERED = timedelta(days=30)
-"""For so long a path that comes back in a replacement is known from the one before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +97,7 @@ def survey(setting: Setting, *, writable: Collection[str]) -> Survey:
     known = sightings.note(left, at=now)
     counted = {token: each for token, each in left.items() if not aside[token]}
     launched = {token: here[token].launched_at for token in counted}
-    again = sightings.given_up(since=now - REMEMBERED)
+    again = sightings.given_up(since=now - KEPT)
     common = undeclared(counted, launched, again)
     goals = _goals(setting)
     examiner = _Examiner(goals, versions, answers, left, known, common)

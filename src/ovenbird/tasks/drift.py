@@ -68,12 +68,13 @@ def drift(
         if check and not plan:
             surveys, again = _surveyed([s.setting for s in surveys], families, console)
             worst = worst or again
+    finding = _finding(surveys) if check else None
+    if worst is None and finding is not None:
+        raise finding
     if worst is not None:
         from invoke import Exit
 
-        raise Exit(code=worst.exit_code)
-    if check:
-        _demand_nothing_found(surveys)
+        raise Exit(code=max(worst.exit_code, finding.exit_code if finding else 0))
 
 
 def _kept(*, repair: bool, quarantine: bool, lasting: str) -> timedelta | None:
@@ -154,8 +155,8 @@ def _repair(
     return worst
 
 
-def _demand_nothing_found(surveys: Sequence[Survey]) -> None:
-    """End a check: exit 6 for what is not as its image, 4 for what nobody could say."""
+def _finding(surveys: Sequence[Survey]) -> OvenbirdError | None:
+    """Say how a check ends: 6 for what is not as its image, 4 for what nobody could say."""
     from ovenbird.fleet.drift import Bucket
     from ovenbird.values.errors import Found, Inconclusive
 
@@ -166,9 +167,13 @@ def _demand_nothing_found(surveys: Sequence[Survey]) -> None:
     if differ or paths:
         told = [f"{differ} instances are not as they should be"] if differ else []
         told += [f"{paths} paths are undeclared"] if paths else []
-        raise Found(f"{' and '.join(told)}.", remedy="Each is told above. No instance was touched.")
+        return Found(
+            f"{' and '.join(told)}.",
+            remedy="Each is told above. Replace what is drifted or revoked with --repair.",
+        )
     if unknown:
-        raise Inconclusive(
+        return Inconclusive(
             f"Of {unknown} instances nobody could say what changed in them.",
             remedy="What was seen is as its image. Make their engine answer, then check again.",
         )
+    return None
