@@ -123,6 +123,16 @@ def kept(n: int, version: str = "web/1", *, health: Health = Health.PENDING) -> 
     return an_instance(n, version, health, accepted=True, ready=good, kept=True)
 
 
+def unwanted(instance: Instance) -> Instance:
+    """The same, which somebody wants replaced whatever it runs."""
+    return replace(instance, unwanted="changed by hand")
+
+
+def quarantined(instance: Instance, *, over: bool = False) -> Instance:
+    """The same on its way into quarantine, or in it; with ``over`` its time there has passed."""
+    return replace(unwanted(instance), quarantined=True, kept=not over)
+
+
 def with_health(instance: Instance, health: Health) -> Instance:
     """The same instance some time later, serving or ill, by its own means."""
     good = health is Health.SERVING

@@ -114,6 +114,8 @@ def _only_the_goal_and_no_more(world: World, taken: Taken) -> None:
     standing = [i for i in world.current() if not is_ill(i) and not i.dying]
     many = len(standing) + taken.launches
     assert not taken.launches or many <= world.bounds.size, "launched a surplus"
+    good = [i for i in taken.out if world.goal.is_run_by(i) and not is_ill(i)]
+    assert not (good and world.pace.spares), "ended what an unfinished rollout waits with"
     lost = sum(i.is_serving for i in taken.out if world.goal.is_run_by(i))
     assert not lost or world.good - lost >= world.bounds.size, "ended a good one of the goal"
 
@@ -125,6 +127,7 @@ def _only_who_passed_its_gate(world: World, taken: Taken) -> None:
         stale = not world.goal.is_run_by(i)
         assert not (stale and i.leaving), "registered a stale one that leaves"
         assert not (stale and i.kept), "registered a stale one that is kept"
+        assert not i.quarantined, "registered one in quarantine"
 
 
 def _standing(world: World) -> int:
@@ -192,7 +195,7 @@ def _one_switch(world: World, taken: Taken) -> None:
 
 
 def _the_verdict_is_true(planner: ModuleType, world: World, plan: object) -> None:
-    arrived = world.good == len(world.present()) == world.bounds.size
+    arrived = world.arrived
     assert isinstance(plan, planner.Done) == arrived, "done, and it is not; or not, and it is"
     dark = [i for i in world.present() if not i.dying]
     if dark and all(i.health is Health.UNKNOWN for i in dark):
@@ -269,16 +272,22 @@ def _after(planner: ModuleType, world: World, step: object, *, half: bool) -> Wo
     if isinstance(step, planner.Register):
         fleet[at] = old if half else with_health(old, Health.SERVING)
     elif half and old.ready and is_listed(old):
-        fleet[at] = replace(ready_unlisted(old.slot, old.version, leaving=True), kept=retires)
+        fleet[at] = _as_wished(
+            old, replace(ready_unlisted(old.slot, old.version, leaving=True), kept=retires)
+        )
     elif retires and not half:
         health = Health.PENDING if old.ready else old.health
-        fleet[at] = kept(old.slot, old.version, health=health)
+        fleet[at] = _as_wished(old, kept(old.slot, old.version, health=health))
     elif not half:
         del fleet[at]
     world = replace(world, fleet=tuple(fleet))
     failed = is_ill(old) and not old.accepted and world.goal.is_run_by(old) and not half
     pace = replace(world.pace, failed=world.pace.failed + failed)
     return replace(world, pace=pace) if failed else world
+
+
+def _as_wished(old: Instance, new: Instance) -> Instance:
+    return replace(new, unwanted=old.unwanted, quarantined=old.quarantined)
 
 
 def settle(world: World, outcome: Health) -> World:

@@ -6,7 +6,16 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from hypothesis import strategies as st
-from tests.builders import a_goal, an_instance, instances, kept, overloaded, ready_unlisted
+from tests.builders import (
+    a_goal,
+    an_instance,
+    instances,
+    kept,
+    overloaded,
+    quarantined,
+    ready_unlisted,
+    unwanted,
+)
 
 from ovenbird.rollout.decision import Pace
 from ovenbird.values.instance import Goal, Health, Instance
@@ -66,6 +75,14 @@ class World:
         return self.bounds.size == 0 or self.good > 0 or bool(ready)
 
     @property
+    def arrived(self) -> bool:
+        """As many as wanted serve, and nothing else is there; beside an unfinished rollout its
+        good ones may be."""
+        ready = sum(is_waiting(i) for i in self.current()) if self.pace.spares else 0
+        many = self.good >= self.bounds.size if self.pace.spares else self.good == self.bounds.size
+        return many and self.good + ready == len(self.present())
+
+    @property
     def broken(self) -> bool:
         """So many of the goal failed that the circuit opens."""
         bad = [i for i in self.current() if is_ill(i) and not i.accepted]
@@ -75,6 +92,7 @@ class World:
 
 def _state(i: Instance) -> str:
     flags = ("accepted", "registered", "leaving", "ready", "dying", "in_service", "kept")
+    flags += ("quarantined", "unwanted")
     return "+".join([str(i.health), *(flag for flag in flags if getattr(i, flag))])
 
 
@@ -114,6 +132,13 @@ SEEN: dict[str, Kind] = {
     "kept and ill": lambda n, v: kept(n, v, health=Health.FAILED),
     "kept and still serving": lambda n, v: an_instance(n, v, kept=True),
     "kept and still draining": lambda n, v: replace(ready_unlisted(n, v, leaving=True), kept=True),
+    "unwanted": lambda n, v: unwanted(an_instance(n, v)),
+    "unwanted and out of service": lambda n, v: unwanted(ready_unlisted(n, v)),
+    "unwanted and ill": lambda n, v: unwanted(an_instance(n, v, Health.FAILED, accepted=True)),
+    "on its way into quarantine": lambda n, v: quarantined(an_instance(n, v)),
+    "draining into quarantine": lambda n, v: quarantined(ready_unlisted(n, v, leaving=True)),
+    "in quarantine": lambda n, v: quarantined(kept(n, v)),
+    "its quarantine is over": lambda n, v: quarantined(ready_unlisted(n, v), over=True),
 }
 UNSEEN: dict[str, Kind] = {
     "kept and not seen": lambda n, v: kept(n, v, health=Health.UNKNOWN),
@@ -208,8 +233,10 @@ def ill_worlds() -> st.SearchStrategy[World]:
 def corners() -> list[World]:
     """What chance alone meets too seldom: at a checkpoint, the one of the goal is ill for the
     probe alone; one that had served is ill, and one failure opens the circuit; what is kept
-    drains still; one is too many; one is being ended."""
+    drains still; one is too many; one is being ended; beside an unfinished rollout one is too many;
+    one is unwanted, on its way into quarantine, or back from it while others are missed."""
     three, four = Bounds(size=3, surge=1, unavailable=0), Bounds(size=4, surge=1, unavailable=0)
+    over = quarantined(ready_unlisted(2), over=True)
     draining = replace(ready_unlisted(5, leaving=True), kept=True)
     green = tuple(instances(4, "web/2"))
     known = World(bounds=four, fleet=(), untried=False)
@@ -217,6 +244,10 @@ def corners() -> list[World]:
     fallen = an_instance(5, "web/2", Health.FAILED, accepted=True)
     return [
         replace(known, bounds=three, fleet=held_up, pace=Pace(upto=1)),
+        replace(known, bounds=three, fleet=(*green, fallen), pace=Pace(spares=True)),
+        replace(known, bounds=three, fleet=(*green[:2], unwanted(green[2]))),
+        replace(known, bounds=three, fleet=(*green[:3], quarantined(green[3]))),
+        replace(known, bounds=Bounds(size=2, surge=1, unavailable=0), fleet=(*instances(1), over)),
         replace(known, fleet=(*green[:3], fallen), pace=Pace(max_failed=1)),
         replace(known, fleet=(*green, draining)),
         replace(known, fleet=(*green, an_instance(5, "web/2"))),

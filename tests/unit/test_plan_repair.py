@@ -7,17 +7,29 @@ from random import Random
 
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.builders import a_goal, an_instance, bounds, instances, kept, ready_unlisted, serving
+from tests.builders import (
+    a_goal,
+    an_instance,
+    bounds,
+    instances,
+    kept,
+    quarantined,
+    ready_unlisted,
+    serving,
+    unwanted,
+)
 from tests.safety import decide, travel
-from tests.worlds import ALL, SEEN, World, worlds
+from tests.worlds import SEEN, World, worlds
 
 from ovenbird.rollout import plan
-from ovenbird.rollout.decision import Done, Launch, Register, Retire, Terminate, Wave
+from ovenbird.rollout.decision import Done, Launch, Pace, Register, Retire, Terminate, Wave
 from ovenbird.rollout.plan import next_wave
 from ovenbird.rollout.repair import as_settled
 from ovenbird.values.instance import Health, Instance
 
 SETTLED = a_goal("web/1")
+REPAIRS = st.builds(Pace, spares=st.booleans())
+"""Beside a rollout that is unfinished, or not."""
 
 
 def repaired(*fleet: Instance, size: int = 3) -> object:
@@ -71,7 +83,7 @@ def _as_repaired(world: World) -> World:
     return replace(world, fleet=fleet, untried=False)
 
 
-@given(worlds(pace=st.just(ALL)))
+@given(worlds(pace=REPAIRS))
 def test_a_repair_takes_nothing_out_of_service_that_is_not_surplus(world: World) -> None:
     """Whatever versions serve: as many go on serving as are wanted, and each that goes is ill,
     without traffic, or one too many."""
@@ -82,16 +94,18 @@ def test_a_repair_takes_nothing_out_of_service_that_is_not_surplus(world: World)
     out = {s.token for s in steps if isinstance(s, Terminate | Retire)}
     gone = [i for i in world.fleet if i.token in out]
     left = serving(settled.fleet) - serving(gone)
-    assert not serving(gone) or left >= world.bounds.size
-    assert not [i for i in gone if i.kept]
+    wanted = [i for i in gone if not i.unwanted]
+    assert not serving(wanted) or left >= world.bounds.size
+    assert not serving(gone) or left >= world.bounds.floor
+    assert not [i for i in gone if i.kept and not i.quarantined]
     back = {s.token for s in steps if isinstance(s, Register)}
     assert all(i.accepted and not i.kept for i in world.fleet if i.token in back)
 
 
-@given(worlds(kinds=SEEN, pace=st.just(ALL), most=6), st.integers(0, 2**32).map(Random))
+@given(worlds(kinds=SEEN, pace=REPAIRS, most=6), st.integers(0, 2**32).map(Random))
 def test_a_repair_rolls_nothing_forward_or_back(world: World, chance: Random) -> None:
     """What is good before and is wanted, is there afterwards, whatever its version."""
-    good = [i for i in world.fleet if i.accepted and not i.kept]
+    good = [i for i in world.fleet if i.accepted and not (i.kept or i.unwanted)]
     good = [i for i in good if i.health not in (Health.FAILED, Health.LOST)]
     settled = _as_repaired(world)
 
@@ -105,3 +119,36 @@ def test_a_repair_rolls_nothing_forward_or_back(world: World, chance: Random) ->
     hopeful = [i for i in world.fleet if i.health is Health.PENDING and not (i.dying or i.accepted)]
     stayed = sum(i.token in there for i in (*good, *hopeful))
     assert stayed >= min(len(good), world.bounds.size)
+
+
+def test_an_unwanted_one_serves_until_its_successor_does() -> None:
+    fleet = [*instances(2), unwanted(an_instance(3))]
+
+    first = repaired(*fleet)
+    assert isinstance(first, Wave)
+    assert first.steps == (Launch("3 instances, ceiling 4"),)
+    then = repaired(*fleet, an_instance(4))
+    assert isinstance(then, Wave)
+    why = "unwanted (changed by hand): 4 serving, floor 3"
+    assert then.steps == (Terminate("web-003", why),)
+
+
+def test_one_on_its_way_into_quarantine_is_taken_out_and_not_ended() -> None:
+    fleet = [*instances(2), quarantined(an_instance(3)), an_instance(4)]
+
+    plan = repaired(*fleet)
+
+    assert isinstance(plan, Wave)
+    assert [(type(s), getattr(s, "token", "")) for s in plan.steps] == [(Retire, "web-003")]
+
+
+def test_in_quarantine_it_counts_for_nothing() -> None:
+    assert repaired(*instances(3), quarantined(kept(4))) == Done("3 of 3 run web/1")
+
+
+def test_beside_an_unfinished_rollout_a_good_one_too_many_stays() -> None:
+    fleet = as_settled(SETTLED, [*instances(3), an_instance(4, "web/2")])
+
+    plan = next_wave(SETTLED, bounds(3), fleet, untried=False, pace=Pace(spares=True))
+
+    assert plan == Done("3 run web/1; 1 more belong to the rollout that is unfinished")
