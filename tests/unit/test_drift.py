@@ -23,6 +23,7 @@ from ovenbird.fleet.drift import (
     bucket_of,
     covers,
     folded,
+    is_ambient,
     less,
     undeclared,
     while_proven,
@@ -122,8 +123,15 @@ def test_a_path_covers_itself_and_what_lies_below_it_and_not_its_neighbours() ->
     assert covers("/var/log/", "/var/log/wtmp")
     assert not covers("/var/log", "/var/logs")
     assert not covers("/var/log", "/var")
-    assert covers("/var/tmp/systemd-private-*", "/var/tmp/systemd-private-12ab/tmp/x")
-    assert not covers("/var/tmp/systemd-private-*", "/var/tmp/mine")
+
+
+def test_what_a_boot_makes_allows_itself_and_nothing_in_it() -> None:
+    booted = added("/root/.ssh")
+    hole = added("/root/.ssh/authorized_keys")
+
+    assert less((*booted, *hole), (), ambient_of([booted, booted])) == hole
+    assert is_ambient("/var/tmp/systemd-private-*", "/var/tmp/systemd-private-12ab/tmp/x")
+    assert not is_ambient("/var/tmp/systemd-private-*", "/var/tmp/mine")
 
 
 def test_what_is_allowed_is_taken_away_with_the_new_folders_that_lead_to_it() -> None:
@@ -211,7 +219,8 @@ def test_what_changes_by_itself_is_the_union_over_the_proven_instances() -> None
 def test_what_lies_in_a_new_folder_is_the_folders() -> None:
     new = added("/var/cache/app", "/var/cache/app/1", "/var/cache/app/2/3")
 
-    assert ambient_of([new, new]) == ("/var/cache/app",)
+    assert ambient_of([new, new]) == ("/var/cache/app", "/var/cache/app/*")
+    assert less(added("/var/cache/app", "/var/cache/app/7"), (), ambient_of([new, new])) == ()
 
 
 def test_a_name_that_is_made_anew_at_each_boot_stands_for_its_kind() -> None:
@@ -238,4 +247,4 @@ def test_an_image_that_changes_nothing_has_nothing_ambient() -> None:
 def test_nothing_ambient_is_drift_of_the_instances_that_it_was_learned_from() -> None:
     first = (*changed("/etc/machine-id"), *added("/srv/a", "/srv/a/1"))
 
-    assert less(first, ambient_of([first, changed("/etc/other")])) == ()
+    assert less(first, (), ambient_of([first, changed("/etc/other")])) == ()

@@ -95,17 +95,28 @@ class Undeclared:
 
 
 def covers(allowed: str, path: str) -> bool:
-    """Say whether ``allowed`` stands for ``path``: it is it, or lies above it, or ends with ``*``
-    and begins it. ``/var/log`` covers ``/var/log/wtmp`` and not ``/var/logs``."""
-    if allowed.endswith("*"):
-        return path.startswith(allowed[:-1])
+    """Say whether ``allowed`` is ``path`` or lies above it: ``/var/log`` covers ``/var/log/wtmp``
+    and not ``/var/logs``."""
     return path == allowed or path.startswith(allowed.rstrip("/") + "/")
 
 
-def less(changes: Iterable[Change], allowed: Collection[str]) -> tuple[Change, ...]:
-    """Take away what is covered, and the new folders that only lead to it."""
-    left = [c for c in changes if not any(covers(each, c.path) for each in allowed)]
-    return tuple(c for c in left if not _leads_to_one(c, allowed))
+def is_ambient(name: str, path: str) -> bool:
+    """Say whether a path is one of those that ``name`` stands for: itself alone, or with ``*`` at
+    its end all that begin so. That a boot makes ``/root/.ssh`` allows no key in it."""
+    return path.startswith(name[:-1]) if name.endswith("*") else path == name
+
+
+def less(
+    changes: Iterable[Change], writable: Collection[str], ambient: Collection[str] = ()
+) -> tuple[Change, ...]:
+    """Take away what is writable or ambient, and the new folders that only lead to it."""
+    return tuple(
+        change
+        for change in changes
+        if not any(covers(each, change.path) for each in writable)
+        and not any(is_ambient(each, change.path) for each in ambient)
+        and not _leads_to_one(change, (*writable, *ambient))
+    )
 
 
 def _leads_to_one(change: Change, allowed: Collection[str]) -> bool:
@@ -187,21 +198,20 @@ def _joined(folder: str, parts: Sequence[Undeclared]) -> Undeclared:
 def ambient_of(instances: Sequence[Collection[Change]]) -> tuple[str, ...]:
     """Name what changes by itself in instances of one image that nobody has touched.
 
-    What lies in a new folder is the folder's. A name that only one of them has is made anew at
-    each boot where it has an id in it, and stands for its kind: ``/var/tmp/systemd-private-*``.
+    What lies in a new folder is ``FOLDER/*``; of one that stays empty only itself is named. A
+    name that only one of them has is made anew at each boot where it has an id in it, and stands
+    for its kind: ``/var/tmp/systemd-private-*``.
     """
     every = [{change.path for change in each} for each in instances]
-    named = {
-        change.path if all(change.path in paths for paths in every) else _kind_of(change.path)
-        for each in instances
-        for change in _topmost(each)
-    }
-    kinds = sorted(named, key=lambda name: (not name.endswith("*"), name))
-    kept: list[str] = []
-    for name in kinds:
-        if not any(covers(each, name) for each in kept):
-            kept.append(name)
-    return tuple(sorted(kept))
+    named = set[str]()
+    for paths, each in zip(every, instances, strict=True):
+        for change in _topmost(each):
+            in_all = all(change.path in others for others in every)
+            name = change.path if in_all else _kind_of(change.path)
+            named.add(name)
+            if name == change.path and any(p.startswith(f"{name}/") for p in paths):
+                named.add(f"{name}/*")
+    return tuple(sorted(n for n in named if not any(is_ambient(other, n) for other in named - {n})))
 
 
 def while_proven(booted: Collection[Change], checked: Collection[Change]) -> tuple[Change, ...]:

@@ -88,7 +88,7 @@ def survey(setting: Setting, *, writable: Collection[str]) -> Survey:
     aside = {token: _aside(here[token], lookout) for token in here}
     versions = {name: _version(setting, name) for name in {i.version for i in observed}}
     left = {
-        token: less(answer, _allowed(versions[here[token].version], writable))
+        token: _less(answer, versions[here[token].version], writable)
         for token, answer in answers.items()
         if not isinstance(answer, str) and token in there
     }
@@ -155,9 +155,12 @@ def _version(setting: Setting, name: str) -> Version | None:
         return None
 
 
-def _allowed(version: Version | None, writable: Collection[str]) -> frozenset[str]:
-    own = (*version.contract.writable, *version.ambient) if version is not None else ()
-    return frozenset((*own, *writable))
+def _less(
+    answer: Collection[Change], version: Version | None, writable: Collection[str]
+) -> tuple[Change, ...]:
+    if version is None:
+        return less(answer, writable)
+    return less(answer, (*version.contract.writable, *writable), version.ambient)
 
 
 def _aside(instance: Instance, lookout: Lookout) -> str:
