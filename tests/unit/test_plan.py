@@ -20,6 +20,7 @@ from ovenbird.rollout.plan import (
     next_wave,
 )
 from ovenbird.values.instance import Health, Instance
+from ovenbird.values.limits import Bounds
 
 GOAL = a_goal("web/2")
 
@@ -88,7 +89,7 @@ def test_a_retry_ends_the_failed_instances_of_the_goal_first() -> None:
     bad = an_instance(4, "web/2", Health.FAILED, because="answered 500")
     fleet = [*instances(3), bad, an_instance(5, "web/1", Health.FAILED)]
 
-    assert clear_failed(GOAL, fleet) == (
+    assert clear_failed(GOAL, Bounds(size=3, surge=1, unavailable=0), fleet) == (
         Terminate("web-004", "ended for another try: it failed, answered 500"),
     )
 

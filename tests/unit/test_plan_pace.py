@@ -30,6 +30,7 @@ from ovenbird.rollout.plan import (
     next_wave,
 )
 from ovenbird.values.instance import Health, Instance
+from ovenbird.values.limits import Bounds
 
 GOAL = a_goal("web/2")
 SWITCH = Pace(switch=True)
@@ -263,8 +264,10 @@ def test_old_ones_that_are_ill_for_both_go_one_for_each_new_one() -> None:
 def test_a_retry_leaves_those_that_the_balancers_have_in_service_to_the_waves() -> None:
     canary = overloaded(4, "web/2")
 
-    assert [s.token for s in clear_failed(GOAL, [*instances(3), canary])] == ["web-004"]
-    assert clear_failed(GOAL, [overloaded(1, "web/2"), overloaded(2, "web/2")]) == ()
+    bounds = Bounds(size=3, surge=1, unavailable=0)
+    assert [s.token for s in clear_failed(GOAL, bounds, [*instances(3), canary])] == ["web-004"]
+    assert clear_failed(GOAL, bounds, [*instances(2), canary]) == (), "the floor is 3"
+    assert clear_failed(GOAL, bounds, [overloaded(1, "web/2"), overloaded(2, "web/2")]) == ()
 
 
 def test_a_stale_one_that_was_registered_by_nobody_is_put_back_at_a_checkpoint() -> None:

@@ -132,7 +132,7 @@ def test_lost_instances_change_no_plan(world: World) -> None:
 
 @given(worlds(pace=whole_paces()))
 def test_clearing_the_failed_leaves_no_failed_canary(world: World) -> None:
-    gone = {step.token for step in plan.clear_failed(world.goal, world.fleet)}
+    gone = {step.token for step in plan.clear_failed(world.goal, world.bounds, world.fleet)}
     left = replace(world, fleet=tuple(i for i in world.fleet if i.token not in gone))
 
     assert all(i.health is Health.FAILED for i in world.fleet if i.token in gone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from random import Random
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.builders import (
@@ -50,13 +51,12 @@ def test_a_lost_one_is_replaced_with_the_settled_image_whatever_it_was() -> None
     )
 
 
-def test_a_new_one_that_was_never_accepted_is_ended_once_it_is_ill() -> None:
-    fleet = [*instances(3), an_instance(4, "web/2", Health.FAILED)]
+@pytest.mark.parametrize("health", [Health.PENDING, Health.FAILED])
+def test_a_canary_that_was_never_accepted_is_left_to_its_rollout(health: Health) -> None:
+    """Pending, it may be in its smoke test; failed, it is kept for a look."""
+    fleet = [*instances(3), an_instance(4, "web/2", health)]
 
-    plan = repaired(*fleet)
-
-    assert isinstance(plan, Wave)
-    assert [step.token for step in plan.steps if isinstance(step, Terminate)] == ["web-004"]
+    assert repaired(*fleet) == Done("3 of 3 run web/1")
 
 
 def test_a_drain_that_nobody_finished_is_taken_back() -> None:

@@ -11,7 +11,7 @@ from ovenbird.balancer.faulty import FaultyBalancer
 from ovenbird.fleet.smoke import SmokeVerdict
 from ovenbird.mishap import Kind, Lie, Mishap, Mishaps, Verb
 from ovenbird.provider.faulty import FaultyProvider
-from ovenbird.rollout import drive
+from ovenbird.rollout import admission
 from ovenbird.state.database import Database
 from ovenbird.values.errors import (
     BalancerUnreachable,
@@ -183,7 +183,7 @@ def test_a_new_instance_that_fails_its_smoke_test_gets_no_traffic(
 ) -> None:
     procedure = Procedure(smoke=SmokeSpec(argv=("./smoke",)))
     bad = SmokeVerdict(passed=False, because="the page is empty", evidence="")
-    monkeypatch.setattr(drive, "run_smoke", lambda *_, **__: bad)
+    monkeypatch.setattr(admission, "run_smoke", lambda *_, **__: bad)
     registered = len(scene.asked("register"))
 
     with pytest.raises(GoalFailed, match="the page is empty") as told:
@@ -206,7 +206,7 @@ def test_a_smoke_test_is_asked_once_of_each_new_instance(
         judged.append(seen.token)
         return SmokeVerdict(passed=True, because="", evidence="")
 
-    monkeypatch.setattr(drive, "run_smoke", good)
+    monkeypatch.setattr(admission, "run_smoke", good)
     scene.wanting(procedure=Procedure(smoke=SmokeSpec(argv=("./smoke",)))).roll()
 
     assert sorted(judged) == sorted(scene.tokens("web/2"))

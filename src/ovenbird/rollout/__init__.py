@@ -19,6 +19,7 @@ from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import (
     Blocked,
     GoalFailed,
+    GoalRefuted,
     OvenbirdError,
     RollbackFailed,
     Superseded,
@@ -69,10 +70,9 @@ def roll_out(
             then=then,
         )
     except GoalFailed as failure:
-        back = setting.fleet.procedure.on_failure is OnFailure.ROLLBACK
-        if chosen.kind != "rollout" or not outcome.driven or not back:
+        if not outcome.driven or not _owes_a_rollback(setting, chosen, failure):
             raise
-        raise _gone_back(setting, failure) from failure
+        raise go_back(setting, failure) from failure
 
 
 def open_entrances(setting: Setting) -> None:
@@ -185,8 +185,17 @@ def _closed(
     if isinstance(error, Superseded):
         return error
     outcome, now = _word(error), setting.clock.now()
+    bad = error.why if isinstance(error, GoalRefuted) and chosen.kind != "repair" else ""
     try:
-        setting.journal.end(begun, lease.require, outcome=outcome, told=error.problem, at=now)
+        setting.journal.end(
+            begun,
+            lease.require,
+            outcome=outcome,
+            told=error.problem,
+            at=now,
+            refutes=bad,
+            goes_back=_owes_a_rollback(setting, chosen, error),
+        )
     except Blocked as unwritten:  # the database is what failed, or the lease is lost
         error.add_note(unwritten.problem)
         return error
@@ -200,7 +209,12 @@ def _closed(
     return error
 
 
-def _gone_back(setting: Setting, failure: GoalFailed) -> OvenbirdError:
+def _owes_a_rollback(setting: Setting, chosen: Chosen, error: OvenbirdError) -> bool:
+    back = setting.fleet.procedure.on_failure is OnFailure.ROLLBACK
+    return back and chosen.kind == "rollout" and isinstance(error, GoalFailed)
+
+
+def go_back(setting: Setting, failure: GoalFailed) -> OvenbirdError:
     """Roll back after a failure, as the fleet wishes; return what the operator is told."""
     try:
         chosen = choose_rollback(setting)

@@ -8,10 +8,12 @@ from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
 
+from sqlalchemy import Connection
+
 from ovenbird.fleet.health import CONSOLE_LINES
 from ovenbird.rollout.consoles import Consoles
 from ovenbird.rollout.goal import Chosen
-from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.journal import Begun, Guard
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.plan import Launch, Register, Retire, Step, Terminate
@@ -66,13 +68,11 @@ class Hands:
         """
         setting = self._setting
         held = [t for t, _ in leaving if self._lookout.records[t].quarantined_until is not None]
-        for token in held:
-            self._require_budget(token)
         rolls_back = self._chosen.kind == "rollback"
         keep = 0.0 if rolls_back else setting.fleet.procedure.keep_previous
         for token, because in leaving:
             setting.console.step(f"Taking {token} out of service ({because})")
-            self._begin_drain(token, because)
+            self._begin_drain(token, because, costs=token in held)
             if token not in held:
                 until = setting.clock.now() + timedelta(seconds=keep)
                 setting.records.keep(token, until=until)
@@ -115,9 +115,8 @@ class Hands:
 
     def _terminate(self, token: str, because: str) -> None:
         setting = self._setting
-        self._require_budget(token)
         setting.console.step(f"Draining and ending {token} ({because})")
-        self._begin_drain(token, because)
+        self._begin_drain(token, because, costs=True)
         self._wait_for_sessions(token)
         self.deregister(token, because)
         self.end(token, because)
@@ -136,8 +135,16 @@ class Hands:
             now = setting.clock.now()
             setting.journal.ended(step, token, because=because, console=str(console), at=now)
 
-    def _begin_drain(self, token: str, because: str) -> None:
-        with self._call("drain", token, because):
+    def _begin_drain(self, token: str, because: str, *, costs: bool) -> None:
+        """Stop sending it traffic; what ``costs`` asks the budget in the transaction of its intent,
+        so that no two drivers count the same room."""
+
+        def guard(db: Connection) -> None:
+            self._lease.require(db)
+            if costs:
+                self._require_budget(token, db)
+
+        with self._call("drain", token, because, guard=guard):
             for balancer in self._setting.balancers:
                 balancer.drain(token, timeout=0)
 
@@ -180,23 +187,25 @@ class Hands:
                     )
 
     @contextmanager
-    def _call(self, verb: str, token: str, because: str) -> Iterator[None]:
+    def _call(
+        self, verb: str, token: str, because: str, *, guard: Guard | None = None
+    ) -> Iterator[None]:
         """Make one call that changes something: alone, allowed, and written down."""
         setting = self._setting
         with setting.calls.alone():
-            at, guard = setting.clock.now(), self._lease.require
+            at, allowed = setting.clock.now(), guard or self._lease.require
             step = setting.journal.intend(
-                self._begun, self.wave, verb, token, because=because, at=at, guard=guard
+                self._begun, self.wave, verb, token, because=because, at=at, guard=allowed
             )
             yield
             setting.journal.finished(step, at=setting.clock.now())
 
-    def _require_budget(self, token: str) -> None:
+    def _require_budget(self, token: str, db: Connection) -> None:
         """Ask the environment's budget before an ending; a rollback does not."""
         most = self._setting.fleet.budget.instances
         if most is None or self._chosen.kind == "rollback":
             return
-        others = [each for each in self._setting.records.being_ended() if each != token]
+        others = [each for each in self._setting.records.being_ended_in(db) if each != token]
         if len(others) >= most:
             raise BudgetSpent(
                 f"{len(others)} instances of {self._setting.key.env} are being ended, and the "

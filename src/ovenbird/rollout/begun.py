@@ -17,6 +17,9 @@ OPEN = ("running", "blocked", "inconclusive")
 MAIN = ("rollout", "rollback")
 """Kinds that give a fleet its goal; a repair only brings back what has settled."""
 
+GO_BACK = "rollback"
+"""What a failed rollout still wishes in a fleet with ``on_failure: rollback``."""
+
 Guard = Callable[[Connection], None]
 """Asserts in a transaction that this driver may still change the fleet, or raises `Superseded`."""
 
@@ -24,7 +27,7 @@ Guard = Callable[[Connection], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Begun:
     """A rollout as it stands in the journal. ``outcome`` is "running" until it has ended;
-    ``wish`` is what somebody else asks of its driver: "" or "cancel"."""
+    ``wish`` is what is still to be done: "", "cancel", or `GO_BACK`."""
 
     id: str
     kind: str

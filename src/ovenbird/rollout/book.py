@@ -179,17 +179,7 @@ class Book:
 
     def goal_failed(self, goal: Goal, *, because: str, at: datetime) -> None:
         with self._database.begin() as db:
-            db.execute(delete(failed_goals).where(*self._goal(goal)))
-            db.execute(
-                insert(failed_goals).values(
-                    env=self._key.env,
-                    fleet=self._key.name,
-                    version=goal.version,
-                    launch_hash=goal.launch_hash,
-                    at=at,
-                    because=because,
-                )
-            )
+            refute(db, self._key, goal, because=because, at=at)
 
     def forgive(self, goal: Goal) -> None:
         """Forget that a goal failed, since somebody asked for another try."""
@@ -220,6 +210,19 @@ class Book:
             failed_goals.c.version == goal.version,
             failed_goals.c.launch_hash == goal.launch_hash,
         )
+
+
+def refute(db: Connection, key: FleetKey, goal: Goal, *, because: str, at: datetime) -> None:
+    """Remember that a goal failed in a fleet, and why; the last time counts."""
+    facts = {
+        "env": key.env,
+        "fleet": key.name,
+        "version": goal.version,
+        "launch_hash": goal.launch_hash,
+    }
+    same = [failed_goals.c[name] == value for name, value in facts.items()]
+    db.execute(delete(failed_goals).where(*same))
+    db.execute(insert(failed_goals).values(**facts, at=at, because=because))
 
 
 def pin(db: Connection, key: FleetKey, version: str, *, because: str, at: datetime) -> None:

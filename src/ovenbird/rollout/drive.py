@@ -6,8 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from ovenbird.fleet.smoke import run_smoke
 from ovenbird.rollout.act import BudgetSpent, Hands
+from ovenbird.rollout.admission import admit
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
@@ -34,7 +34,13 @@ from ovenbird.rollout.plan import (
 from ovenbird.rollout.reconcile import Reconciler
 from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import BalancerUnreachable, GoalFailed
+from ovenbird.values.errors import (
+    BalancerUnreachable,
+    GoalFailed,
+    GoalRefuted,
+    OvenbirdError,
+    Superseded,
+)
 from ovenbird.values.instance import Instance
 
 Observed = tuple[Instance, ...]
@@ -97,7 +103,7 @@ class Driver:
         self._reconciler.finish_what_is_in_the_air(chosen.goal)
         if retry or chosen.kind == "rollback":
             observed = self._lookout.look()
-            self._take(clear_failed(chosen.goal, observed))
+            self._take(clear_failed(chosen.goal, self._setting.bounds, observed))
         while True:
             observed = self._look()
             plan = next_in_order(
@@ -134,7 +140,11 @@ class Driver:
         observed = self._lookout.look()
         self._reconciler.compare()
         repairs = self._chosen.kind == "repair"
-        if self._admit() or self._lookout.late or (repairs and self._reconciler.end_the_expired()):
+        if (
+            admit(self._setting, self._chosen, self._lookout)
+            or self._lookout.late
+            or (repairs and self._reconciler.end_the_expired())
+        ):
             observed = self._lookout.look()
         goal = self._chosen.goal
         if any(goal.is_run_by(i) and i.is_serving for i in observed):
@@ -177,33 +187,6 @@ class Driver:
             self._patience.require_budget(spent)
             return
         self._patience.acted(begun_at)
-
-    def _admit(self) -> bool:
-        """Let those through the gate that have passed it and their smoke test: durable, before
-        anybody registers them, so that a resumed driver knows."""
-        setting = self._setting
-        passed = self._lookout.ready_for_traffic()
-        for token, because in passed:
-            if (fault := self._smoke(token)) is not None:
-                setting.records.condemn(token, because=fault)
-                setting.console.step(f"{token} is not good enough: {fault}")
-                continue
-            setting.records.accept(token, at=setting.clock.now())
-            setting.console.note(f"  {token} is healthy: {because}")
-        return bool(passed)
-
-    def _smoke(self, token: str) -> str | None:
-        """Run the operator's own judge on a new instance; return what is wrong, or None."""
-        setting, chosen = self._setting, self._chosen
-        spec = setting.fleet.procedure.smoke
-        if spec is None or chosen.kind != "rollout":
-            return None
-        seen = self._lookout.seen(token)
-        setting.console.progress(f"smoke test of {token}: {spec.argv[0]}")
-        verdict = run_smoke(
-            spec, seen, fleet=setting.key, image=chosen.goal.version, project=setting.project
-        )
-        return None if verdict.passed else f"{verdict.because}\n{verdict.evidence}".strip()
 
     def _take(self, steps: tuple[Step, ...]) -> None:
         """Take the steps of a wave. What was launched in the last one and only wants its traffic
@@ -248,19 +231,23 @@ class Driver:
 
     def _goal_failed(self, why: str, tokens: tuple[str, ...]) -> GoalFailed:
         setting, goal = self._setting, self._chosen.goal
-        if self._chosen.kind != "repair":
-            setting.book.goal_failed(goal, because=why, at=setting.clock.now())
-        lines = setting.provider.console(tokens[0], lines=10) if tokens else ""
-        for token in tokens:
-            if self._lookout.seen(token).restarts:  # kept for a look, it would never rest
-                self._hands.end(token, "it ends by itself, and its engine starts it again")
-        return GoalFailed(
+        failure = GoalRefuted(
             f"{goal} does not become healthy in {setting.key}: {why}.",
+            why=why,
             remedy="What served still does; the failed instance is kept out of service for a "
             f"look.\nBake a fixed image, go back with: invoke rollback {setting.fleet.name}, or "
             "try this one once more with --retry.",
-            evidence=lines,
         )
+        try:
+            failure.evidence = setting.provider.console(tokens[0], lines=10) if tokens else ""
+            for token in tokens:
+                if self._lookout.seen(token).restarts:  # kept for a look, it would never rest
+                    self._hands.end(token, "it ends by itself, and its engine starts it again")
+        except Superseded:
+            raise
+        except OvenbirdError as unseen:  # the image is bad, whatever else is wrong
+            failure.add_note(unseen.problem)
+        return failure
 
 
 def _up_to_an_ending(steps: tuple[Step, ...], *, at_once: bool) -> tuple[Step, ...]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from ovenbird.fleet.launch import resolve
-from ovenbird.rollout.journal import Begun
+from ovenbird.rollout.journal import OPEN, Begun
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed
 from ovenbird.values.fleet import LaunchData
@@ -39,7 +39,8 @@ def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
     """
     _refuse_removed(setting)
     open_ = setting.journal.unfinished()
-    resumed = open_ if open_ is not None and open_.kind == "rollout" else None
+    goes_on = open_ is not None and open_.kind == "rollout" and open_.wish != "cancel"
+    resumed = open_ if goes_on else None
     kept = resumed.goal.version if resumed else str(setting.fleet.image)
     ref = ImageRef.parse(image or kept)
     _require_family(setting, ref)
@@ -84,20 +85,35 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
     Raises `Blocked` where there is none that is present and may launch.
     """
     _refuse_removed(setting)
-    open_ = setting.journal.unfinished()
-    if open_ is not None and open_.kind == "rollback" and not image:
-        version = setting.catalog.launchable(ImageRef.parse(open_.goal.version))
-        return _chosen(setting, version, kind="rollback", before=open_.before, resumed=open_)
-    left = _leaving(setting)
+    begun = _rollback_to_finish(setting)
+    left = begun.before if begun is not None else _leaving(setting)
     if image:
         ref = ImageRef.parse(image)
         _require_family(setting, ref)
         return _chosen(setting, setting.catalog.launchable(ref), kind="rollback", before=left)
-    refused = {left, *setting.book.standing().pins}
+    if begun is not None:
+        version = setting.catalog.launchable(ImageRef.parse(begun.goal.version))
+        resumed = begun if begun.outcome in OPEN and begun.wish != "cancel" else None
+        return _chosen(setting, version, kind="rollback", before=left, resumed=resumed)
+    _refuse_where_no_image_helps(setting)
+    version = _last_good(setting, {left, *setting.book.standing().pins})
+    return _chosen(setting, version, kind="rollback", before=left)
+
+
+def _rollback_to_finish(setting: Setting) -> Begun | None:
+    """Return the last rollback here where it has not arrived, whatever stopped it: another one
+    goes on with it, and never leaves what it was going to."""
+    last = setting.journal.last()
+    arrived = last is None or last.outcome in ("done", "superseded")
+    return last if last is not None and last.kind == "rollback" and not arrived else None
+
+
+def _last_good(setting: Setting, refused: Collection[str]) -> Version:
+    """Find the last image that completed a rollout here, is there, and may launch."""
     for name in setting.journal.completed():
         version = setting.catalog.resolve(ImageRef.parse(name))
         if name not in refused and version.launchable and _is_held(setting, version):
-            return _chosen(setting, version, kind="rollback", before=left)
+            return version
     raise Blocked(
         f"{setting.key} has nothing to go back to: no other image that may launch has completed "
         "a rollout here.",
@@ -105,10 +121,25 @@ def choose_rollback(setting: Setting, *, image: str = "") -> Chosen:
     )
 
 
+def _refuse_where_no_image_helps(setting: Setting) -> None:
+    """Refuse to leave an image that serves well because of the launch data beside it."""
+    last, settled = setting.journal.last(), setting.book.standing().settled
+    if last is None or settled is None or last.outcome in ("done", "superseded"):
+        return
+    if last.goal.version == settled.version and last.goal != settled:
+        raise Blocked(
+            f"{setting.key} runs {settled} already: its last rollout changed only its launch data, "
+            "so another image would get the same.",
+            remedy=f"Put the values back in inventories/{setting.key.env}/fleets.yml and roll out "
+            "again. Another image all the same: --image.",
+        )
+
+
 def choose_repair(setting: Setting) -> Chosen | None:
     """Resolve what replaces a lost instance: the settled image, with the launch data of now.
 
-    None where no rollout has ever completed here. For a size of 0 nothing is launched, so the
+    None where no rollout has ever completed here. Where a rollback is leaving the settled image,
+    what it goes back to. For a size of 0 nothing is launched, so the
     image may be revoked.
     """
     settled = setting.book.standing().settled
@@ -116,7 +147,11 @@ def choose_repair(setting: Setting) -> Chosen | None:
         return None
     if not setting.bounds.size:
         return choose_removal(setting, ())
-    version = setting.catalog.launchable(ImageRef.parse(settled.version))
+    pins = setting.book.standing().pins
+    if settled.version in pins:  # a rollback has begun to leave it, and has not arrived
+        version = _last_good(setting, pins)
+    else:
+        version = setting.catalog.launchable(ImageRef.parse(settled.version))
     return replace(_chosen(setting, version, kind="repair"), untried=False)
 
 

@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Table, desc, insert, select, update
 
-from ovenbird.rollout.begun import MAIN, OPEN, Begun, Guard, InTheAir, begun_of
-from ovenbird.rollout.book import pin, settle
+from ovenbird.rollout.begun import GO_BACK, MAIN, OPEN, Begun, Guard, InTheAir, begun_of
+from ovenbird.rollout.book import pin, refute, settle
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import instances, rollouts, steps
@@ -115,20 +115,25 @@ class Journal:
         told: str,
         at: datetime,
         settles: bool = False,
+        refutes: str = "",
+        goes_back: bool = False,
     ) -> bool:
         """Close a rollout, and write it into the history; False where it was superseded.
 
-        ``settles`` says that its goal served here to the end, and is what launches use now.
+        ``settles`` says that its goal served here to the end, and is what launches use now;
+        ``refutes`` why the goal is bad here; ``goes_back`` that a rollback is owed now.
         """
         with self._database.begin() as db:
             guard(db)
             ended = db.execute(
                 update(rollouts)
                 .where(rollouts.c.id == begun.id, rollouts.c.outcome.in_(OPEN))
-                .values(outcome=outcome, told=told, ended_at=at)
+                .values(outcome=outcome, told=told, ended_at=at, wish=GO_BACK if goes_back else "")
             ).rowcount
             if not ended:
                 return False  # another rollout's word counts now
+            if refutes:
+                refute(db, self._key, begun.goal, because=refutes, at=at)
             if outcome == "done" and settles:
                 settle(db, self._key, begun.goal, at=at)
             reason = begun.because or told

@@ -15,7 +15,7 @@ from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.plan import Pace
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked, GoalFailed, Inconclusive, OvenbirdError
+from ovenbird.values.errors import Blocked, GoalRefuted, Inconclusive, OvenbirdError
 from ovenbird.values.instance import Health, Instance
 from ovenbird.values.procedure import Checkpoint, Strategy
 
@@ -42,8 +42,8 @@ class Pacer:
         procedure = setting.fleet.procedure
         upto = None if self._free else self._checkpoint()[1]
         if self.hold() is not None:
-            there = sum(chosen.goal.is_run_by(i) and i.health is not Health.LOST for i in observed)
-            upto = there if upto is None else min(upto, there)
+            in_hand = _in_hand(chosen, observed, setting.bounds.size)
+            upto = in_hand if upto is None else min(upto, in_hand)
         return Pace(
             upto=upto,
             switch=switches(setting, chosen),
@@ -96,7 +96,7 @@ class Pacer:
         )
 
     def judge(self, *, now: bool = False) -> None:
-        """Ask the metrics. Raises `GoalFailed` for a bad one, `Inconclusive` without data."""
+        """Ask the metrics. Raises `GoalRefuted` for a bad one, `Inconclusive` without data."""
         setting, goal = self._setting, self._chosen.goal
         at = setting.clock.now()
         recent = self._asked_at and at - self._asked_at < timedelta(seconds=BETWEEN_METRICS)
@@ -106,9 +106,9 @@ class Pacer:
         for spec in setting.fleet.procedure.metrics:
             verdict = ask(spec, env=setting.key.env, fleet=setting.fleet.name, image=goal.version)
             if verdict.kind is Kind.BAD:
-                setting.book.goal_failed(goal, because=verdict.because, at=at)
-                raise GoalFailed(
+                raise GoalRefuted(
                     f"{goal} is not good enough in {setting.key}: {verdict.because}.",
+                    why=verdict.because,
                     remedy="What served still does. Bake a fixed image, or go back with: "
                     f"invoke rollback {setting.fleet.name}",
                 )
@@ -154,6 +154,14 @@ def spares(setting: Setting, chosen: Chosen) -> bool:
     canary, for how should there be data without it? One of a fleet under removal goes."""
     beside = chosen.kind == "repair" and setting.journal.unfinished() is not None
     return beside and setting.book.standing().removed_at is None
+
+
+def _in_hand(chosen: Chosen, observed: tuple[Instance, ...], size: int) -> int:
+    """Count how many of the goal there are, and in a fleet that has run before those whose place
+    was made already: an old one that has been ended is replaced before anything rests."""
+    there = [i for i in observed if not (i.health is Health.LOST or i.kept)]
+    current = sum(chosen.goal.is_run_by(i) for i in there)
+    return max(current, size - (len(there) - current)) if chosen.before else current
 
 
 def standing_hold(setting: Setting, chosen: Chosen, *, emergency: bool) -> OvenbirdError | None:

@@ -61,22 +61,24 @@ def next_wave(
     return _verdict(fleet) or _wave(fleet) or _idle(fleet)
 
 
-def clear_failed(goal: Goal, observed: Collection[Instance]) -> tuple[Terminate, ...]:
+def clear_failed(
+    goal: Goal, bounds: Bounds, observed: Collection[Instance]
+) -> tuple[Terminate, ...]:
     """End the failed instances of the goal, so that a retry starts as if they had never been.
 
-    They do not serve, so this costs the floor nothing. Where the balancers have several of them
-    in service all the same, those are left to the waves, which see that they are not missed; a
-    canary is alone, and goes.
+    They do not serve, so this costs the floor nothing. One that the balancers have in service all
+    the same goes only while more are in service than the floor: all of it may be overloaded.
     """
     failed = [
         i
         for i in sorted(observed, key=age)
         if goal.is_run_by(i) and i.health is Health.FAILED and not i.dying
     ]
+    in_service = sum(i.in_service and not i.dying for i in observed)
+    spare = max(in_service - bounds.floor, 0)
+    going = [i for i in failed if not i.in_service] + [i for i in failed if i.in_service][:spare]
     return tuple(
-        Terminate(i.token, f"ended for another try: it failed, {i.because}")
-        for i in failed
-        if not i.in_service or len(failed) == 1
+        Terminate(i.token, f"ended for another try: it failed, {i.because}") for i in going
     )
 
 

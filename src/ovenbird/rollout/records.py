@@ -173,6 +173,10 @@ class Records:
             return int(db.execute(query).scalar_one())
 
     def being_ended(self) -> list[str]:
+        with self._database.reading() as db:
+            return self.being_ended_in(db)
+
+    def being_ended_in(self, db: Connection) -> list[str]:
         """Name the instances of the whole environment that are out of service to be ended now, or
         on their way into quarantine: these until they are out of service."""
         held = instances.c.quarantined_until.is_not(None)
@@ -184,8 +188,7 @@ class Records:
             .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None) | held)
             .order_by(steps.c.id)
         )
-        with self._database.begin() as db:
-            last = {row.token: row.verb for row in db.execute(query)}
+        last = {row.token: row.verb for row in db.execute(query)}
         return [token for token, verb in last.items() if verb == "drain"]
 
     def _note(

@@ -67,8 +67,8 @@ def require_unfinished(setting: Setting) -> Begun:
 
 
 def _running(setting: Setting) -> Begun | None:
-    """Return the rollout that a living driver is at."""
-    holder = setting.leases.holder()
-    alive = holder is not None and setting.leases.is_alive(holder)
-    open_ = setting.journal.unfinished()
-    return open_ if alive and open_ is not None and open_.outcome == "running" else None
+    """Return the rollout that a living driver is at: not one that is at something else."""
+    holder, open_ = setting.leases.holder(), setting.journal.unfinished()
+    if holder is None or open_ is None or holder.kind != open_.kind:
+        return None
+    return open_ if setting.leases.is_alive(holder) and open_.outcome == "running" else None

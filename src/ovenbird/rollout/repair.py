@@ -22,6 +22,9 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     its successor does. Keep saying ``kept`` of an expired one until it has been ended, else a
     repair may put it back into service.
 
+    What never passed its gate and is not of ``goal`` is left out too: it is the canary of a
+    rollout, which judges it, or the failed one that it keeps for a look.
+
     ``next_wave(goal, bounds, as_settled(goal, observed), untried=False)`` then launches only
     ``goal``, takes back drains that nobody finished, ends what is ill or surplus, and replaces
     nothing because of its version.
@@ -29,8 +32,14 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     return tuple(
         replace(i, version=goal.version, launch_hash=goal.launch_hash) if _is_good(i) else i
         for i in observed
-        if not i.kept or (i.quarantined and is_listed(i))
+        if not _is_apart(goal, i)
     )
+
+
+def _is_apart(goal: Goal, instance: Instance) -> bool:
+    if instance.kept:
+        return not (instance.quarantined and is_listed(instance))
+    return not (instance.accepted or goal.is_run_by(instance) or instance.unwanted)
 
 
 def _is_good(instance: Instance) -> bool:

@@ -8,16 +8,18 @@ wished, a removal too. It never rolls anything forward or back.
 
 from __future__ import annotations
 
-from ovenbird.rollout import open_entrances, roll_out
+from ovenbird.rollout import go_back, open_entrances, roll_out
+from ovenbird.rollout.begun import GO_BACK
 from ovenbird.rollout.drive import Outcome
 from ovenbird.rollout.goal import choose, choose_repair, choose_rollback
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.pacing import spares
 from ovenbird.rollout.plan import Done, Pace, next_wave
+from ovenbird.rollout.reins import cancel
 from ovenbird.rollout.removal import finish_removal
 from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked
+from ovenbird.values.errors import Blocked, GoalFailed
 from ovenbird.values.fleet import Kind
 from ovenbird.values.instance import Instance
 
@@ -34,7 +36,10 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
         return f"left alone: {holder}"
     if setting.book.standing().removed_at is not None:
         return finish_removal(setting)
+    _pay_the_rollback(setting)
     open_ = setting.journal.unfinished()
+    if open_ is not None and open_.wish == "cancel":  # its driver died before it heard
+        return cancel(setting)
     if open_ is not None and resume:
         choose_again = choose if open_.kind == "rollout" else choose_rollback
         chosen = choose_again(setting)
@@ -48,6 +53,16 @@ def tend(setting: Setting, *, resume: bool = False) -> str:
             "is unfinished: the same command goes on, or invoke tend --resume"
         )
     return told
+
+
+def _pay_the_rollback(setting: Setting) -> None:
+    """Go back where a rollout failed in a fleet that wishes that, and its driver died over it."""
+    last = setting.journal.last()
+    if last is None or last.outcome != "failed" or last.wish != GO_BACK:
+        return
+    failure = go_back(setting, GoalFailed(last.told, remedy="Bake a fixed image."))
+    if setting.journal.last() != last:
+        raise failure
 
 
 def _repaired(setting: Setting) -> str:

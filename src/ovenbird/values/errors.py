@@ -94,6 +94,14 @@ class GoalFailed(OvenbirdError):
     """The goal of a rollout did not become healthy; what was in service still is."""
 
 
+class GoalRefuted(GoalFailed):
+    """The goal itself is bad here, and ``why``: it is refused until somebody retries it."""
+
+    def __init__(self, problem: str, *, why: str, remedy: str, evidence: str = "") -> None:
+        super().__init__(problem, remedy=remedy, evidence=evidence)
+        self.why = why
+
+
 class Blocked(OvenbirdError):
     """It cannot move now, and nothing is wrong with the image."""
 
