@@ -18,13 +18,20 @@ from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
 from ovenbird.values.image import ImageRef, ImageState, Version
-from ovenbird.values.instance import Change, Goal, Health, Instance
+from ovenbird.values.instance import Change, Goal, Health, Instance, Look, Seen, Verdict
 
 AT_ONCE = 8
 """Instances that an engine is asked about side by side."""
 
 LONGEST = 30.0
 """Seconds after which what was not answered counts as unknown."""
+
+
+class _Unasked:
+    """A probe that does not knock."""
+
+    def look(self, instance: Seen, at: datetime) -> Look:
+        return Look(token=instance.token, at=at, verdict=Verdict.NO_ANSWER, detail="not asked")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,14 +60,13 @@ class Finding:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Survey:
     """A fleet at one moment: every instance in one bucket, and what is undeclared in ``asked``
-    instances of it. ``observed`` is what the planner would see."""
+    instances of it."""
 
     setting: Setting
     at: datetime
     findings: tuple[Finding, ...]
     undeclared: tuple[Undeclared, ...]
     asked: int
-    observed: tuple[Instance, ...]
 
     @property
     def given_up(self) -> tuple[Finding, ...]:
@@ -75,16 +81,17 @@ def survey(setting: Setting, *, writable: Collection[str]) -> Survey:
     """Put every instance of a fleet into its bucket. ``writable`` is what the fleet's family lets
     its instances change today; what each image was baked with is allowed besides.
 
-    No balancer is asked: files do not depend on them. One whose changes are not told in time is
-    unknown and never clean. Raises `EngineUnreachable` where the engine does not list its
-    instances, and `Blocked` where they live at another place.
+    Neither probes nor balancers are asked: files do not depend on them. One whose changes are
+    not told in time is unknown and never clean. Raises `EngineUnreachable` where the engine does
+    not list its instances, and `Blocked` where they live at another place.
     """
-    lookout = Lookout(replace(setting, balancers=()), tolerant=True)
+    quiet = replace(setting, balancers=(), probe_for=lambda _accepted: _Unasked())
+    lookout = Lookout(quiet, tolerant=True)
     observed = lookout.look()
     here = {i.token: i for i in observed}
     listed = {t for t in here if lookout.is_listed(t) and here[t].health is not Health.LOST}
     answers = _asked(setting, listed)
-    there = {seen.token for seen in setting.provider.instances(setting.key)}
+    there = _still_there(setting, answers)
     aside = {token: _aside(here[token], lookout) for token in here}
     versions = {name: _version(setting, name) for name in {i.version for i in observed}}
     left = {
@@ -111,7 +118,6 @@ def survey(setting: Setting, *, writable: Collection[str]) -> Survey:
         ),
         undeclared=folded(common),
         asked=len(counted),
-        observed=observed,
     )
 
 
@@ -145,6 +151,14 @@ def _asked(setting: Setting, tokens: Collection[str]) -> dict[str, Collection[Ch
         raise failures[0]
     late = f"{setting.provider.name} did not say within {LONGEST:g} s what changed in it"
     return {token: answers.get(token, late) for token in tokens}
+
+
+def _still_there(setting: Setting, answers: Mapping[str, Collection[Change] | str]) -> set[str]:
+    """Name those that are there after the answers. Nothing has changed in one that is gone, so
+    the engine lists its instances again where an answer is empty; an answer costs less."""
+    if all(answers.values()):
+        return set(answers)
+    return {seen.token for seen in setting.provider.instances(setting.key)}
 
 
 def _version(setting: Setting, name: str) -> Version | None:
