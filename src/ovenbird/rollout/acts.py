@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ovenbird.fleet.health import CONSOLE_LINES
-from ovenbird.rollout import Act, nothing, roll_out
+from ovenbird.rollout import Act, nothing, open_entrances, roll_out
 from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.consoles import Consoles
 from ovenbird.rollout.drive import Outcome
@@ -22,7 +22,7 @@ from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import Deed
-from ovenbird.values.errors import Blocked, ConfigurationError
+from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationError
 from ovenbird.values.fleet import Fleet, Kind
 from ovenbird.values.instance import Instance
 
@@ -90,7 +90,7 @@ def scale(setting: Setting, size: int | None, *, because: str) -> Wish:
     if chosen is None:
         told = f"{key}: {now}; nothing has completed here yet, and the first rollout uses it"
         return Wish(setting=after, text=head, because=why, write=write, told=told)
-    foreseen = foresee_repair(after, chosen, Lookout(after).look_twice())
+    foreseen = foresee_repair(after, chosen, observed_in(after))
     return Wish(
         setting=after,
         text=f"{head}\n{foreseen.text}",
@@ -107,7 +107,7 @@ def rebuild(setting: Setting, token: str, *, because: str) -> Wish:
 
     Raises `Blocked` where nothing has settled, or the engine does not show the instance.
     """
-    chosen, observed = _ready_for(setting), Lookout(setting).look_twice()
+    chosen, observed = _ready_for(setting), observed_in(setting)
     instance = _found(setting, observed, token)
     if instance.kept and not is_listed(instance):
         raise ConfigurationError.of(
@@ -134,7 +134,7 @@ def quarantine(setting: Setting, token: str, lasting: timedelta, *, because: str
     only the end of its time changes. Raises as `rebuild`, and as `require_quarantine`.
     """
     require_quarantine(setting)
-    chosen, observed = _ready_for(setting), Lookout(setting).look_twice()
+    chosen, observed = _ready_for(setting), observed_in(setting)
     instance, until = _found(setting, observed, token), setting.clock.now() + lasting
     why = f"quarantine by {setting.by}: {because}"
 
@@ -160,6 +160,15 @@ def quarantine(setting: Setting, token: str, lasting: timedelta, *, because: str
         chosen=chosen,
         told=f"{kept}; ",
     )
+
+
+def observed_in(setting: Setting) -> tuple[Instance, ...]:
+    """Look at a fleet, once more behind its entrance where that was down."""
+    try:
+        return Lookout(setting).look_twice()
+    except BalancerUnreachable:
+        open_entrances(setting)  # the site's own front door was down
+        return Lookout(setting).look_twice()
 
 
 def require_quarantine(setting: Setting) -> None:

@@ -126,13 +126,13 @@ class Book:
         The history, the entry that it had and the ends of its consoles stay.
         """
         gone = dict.fromkeys(FORGOTTEN)
-        arrived = self._mine(rollouts) & (rollouts.c.outcome == "done")
+        before_it = self._mine(rollouts) & rollouts.c.kind.in_(MAIN)
         with self._database.begin() as db:
             guard(db)
             note(db, self._key, **gone)
             for table in (pins, failed_goals, served):
                 db.execute(delete(table).where(self._mine(table)))
-            db.execute(update(rollouts).where(arrived).values(outcome="removed"))
+            db.execute(update(rollouts).where(before_it).values(outcome="superseded"))
             self._record(db, "remove", by=by, because=because, before=before, at=at)
 
     def unpin(self, *, by: str, because: str, at: datetime) -> None:

@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ovenbird.rollout.acts import Wish, carry_out
+from ovenbird.rollout.acts import Wish, carry_out, observed_in
 from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.goal import choose_removal
 from ovenbird.rollout.lease import Lease
-from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.instance import Health, Instance
 
@@ -23,7 +22,7 @@ def remove(setting: Setting, *, because: str) -> Wish:
 
     A rollout that waits is cancelled by it; what never passed its gate is not waited for.
     """
-    observed = Lookout(setting).look_twice()
+    observed = observed_in(setting)
     file = setting.fleet.size if setting.fleet.file_size is None else setting.fleet.file_size
     after = replace(setting, fleet=replace(setting.fleet, size=0, file_size=file))
     chosen = choose_removal(after, [i.version for i in observed])
