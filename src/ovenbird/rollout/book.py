@@ -119,6 +119,9 @@ class Book:
             db.execute(update(instances).where(mine, kept).values(kept_until=at))
             new = instances.c.accepted_at.is_(None) & instances.c.condemned_because.is_(None)
             db.execute(update(instances).where(mine, new).values(condemned_because=why))
+            free = instances.c.unwanted_because.is_(None)
+            wish = {"unwanted_because": why, "unwanted_at": at}
+            db.execute(update(instances).where(mine, free).values(**wish))
 
     def forget(self, guard: Guard, *, by: str, because: str, before: str, at: datetime) -> None:
         """Forget what held of a fleet that is gone; its next rollout is a first launch.
