@@ -138,11 +138,9 @@ def test_on_failure_rollback_survives_its_driver(
         with pytest.raises(Killed):
             scene.roll()
 
+    finds_the_failed_canary = moment == "before the end is written"
     with pytest.raises(GoalFailed, match="It was rolled back to web/1"):
-        if moment == "before the end is written":  # the same command finds the failed canary
-            scene.roll()
-        else:
-            tend(scene.driver())
+        scene.roll() if finds_the_failed_canary else tend(scene.driver())
     assert scene.running == scene.serving == {"web/1": 3}
     assert set(scene.driver().book.standing().pins) == {"web/2"}
 
