@@ -130,5 +130,14 @@ def test_a_plan_replaces_nothing(invoked: Scene) -> None:
     assert token in invoked.tokens("web/1")
 
 
+def test_an_environment_without_a_fleet_says_so(
+    invoked: Scene, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("ovenbird.tasks.fleet.settings_of", lambda *_: [])
+
+    assert code_of(check=True) == 0
+    assert "dev has no fleets" in capsys.readouterr().err
+
+
 def test_quarantine_without_a_repair_is_refused(invoked: Scene) -> None:
     assert code_of(quarantine=True) == 2

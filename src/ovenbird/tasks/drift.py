@@ -56,6 +56,8 @@ def drift(
     console = Console()
     kept = _kept(repair=repair, quarantine=quarantine, lasting=for_)
     settings, families = _settings_and_families(env, fleet, console)
+    if not settings:
+        console.step(f"{env} has no fleets: there is nothing to compare")
     surveys, worst = _surveyed(settings, families, console)
     if json:
         console.document({"fleets": [drift_document(s, _family(s, families)) for s in surveys]})
