@@ -139,8 +139,8 @@ FAULTS = [
     ),
     Fault(
         "the order of a report decides",
-        "i), i) for i in sorted(observed, key=age)",
-        "i), i) for i in observed",
+        "ordered = sorted(observed, key=age)",
+        "ordered = list(observed)",
         counts,
     ),
     Fault(
@@ -225,8 +225,8 @@ FAULTS = [
     ),
     Fault(
         "a switch ends what it should keep",
-        'yield Retire(instance.token, f"stale',
-        'yield Terminate(instance.token, f"stale',
+        'yield Retire(instance.token, f"{_stale',
+        'yield Terminate(instance.token, f"{_stale',
         endings,
     ),
     Fault(
