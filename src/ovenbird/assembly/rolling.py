@@ -16,7 +16,6 @@ from ovenbird.console import Console
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
 from ovenbird.provider import Engine
 from ovenbird.provider.registry import provider_named
-from ovenbird.rollout.acts import require_room
 from ovenbird.rollout.book import Book, Standing, being_removed
 from ovenbird.rollout.bounded import LONGEST_CALL, BoundedBalancer, BoundedProvider
 from ovenbird.rollout.calls import Calls
@@ -25,7 +24,7 @@ from ovenbird.rollout.described import fleet_of
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.lease import Leases
 from ovenbird.rollout.records import Records
-from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.setting import Setting, require_room
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
 from ovenbird.values.errors import ConfigurationError

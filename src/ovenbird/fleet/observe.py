@@ -37,18 +37,14 @@ def observe(
     now: datetime,
     condemned: Mapping[str, str] = MappingProxyType({}),
     kept: Collection[str] = (),
-    quarantined: Collection[str] = (),
-    unwanted: Mapping[str, str] = MappingProxyType({}),
     expected: Collection[Expected] = (),
 ) -> tuple[Instance, ...]:
     """Say of each instance how it is, and why.
 
-    ``looks`` and ``accepted`` are by token, ``entries`` has one mapping by token a balancer.
-    Without a balancer, an accepted instance that passes is in service. ``condemned`` says by
-    token why a running one is not good enough, whatever its probe says; ``kept`` names those that
-    are held out of service on purpose; an ``expected`` one that no engine lists yet is pending,
-    for as long as the caller expects it. ``quarantined`` names those that never serve again, and
-    ``unwanted`` says why one is to be replaced.
+    All by token; ``entries`` has one mapping a balancer. Without a balancer, an accepted instance
+    that passes is in service. ``condemned`` says why a running one is not good enough, whatever
+    its probe says; ``kept`` names those that are held out of service on purpose; an ``expected``
+    one that no engine lists yet is pending, for as long as the caller expects it.
 
     An entry counts only at the instance's own address: one that came back elsewhere is not in
     service, and not registered either, so that it will be.
@@ -60,9 +56,9 @@ def observe(
       accepted ``healthy_deadline`` ago.
     - *Unknown*: its looks have no answer, and no control has one either.
     - *Lost*: its engine has said for ``lost_after`` that it is gone.
-    - *Pending* is the rest. One failed look of an accepted instance makes it pending: not ill
-      yet, so it is not ended, and not serving, so that the floor does not lean on it. One whose
-      host was restarted has ``healthy_deadline`` from then on.
+    - *Pending* is the rest. One failed look of an accepted instance makes it pending: not ill, so
+      it is not ended, nor serving, so that the floor does not lean on it. One whose host was
+      restarted has ``healthy_deadline`` from then on.
     """
     ordered = {
         s.token: tuple(sorted(looks.get(s.token, ()), key=lambda look: look.at)) for s in seen
@@ -81,8 +77,6 @@ def observe(
                 alone=running == [s.token],
                 condemned=condemned.get(s.token, ""),
                 kept=s.token in kept,
-                quarantined=s.token in quarantined,
-                unwanted=unwanted.get(s.token, ""),
                 health=health,
                 now=now,
             )
@@ -124,8 +118,6 @@ class _View:
     alone: bool
     condemned: str
     kept: bool
-    quarantined: bool
-    unwanted: str
     health: HealthCheck
     now: datetime
 
@@ -207,8 +199,6 @@ def _instance(view: _View) -> Instance:
         dying=dying and not view.stuck_in_its_end,
         in_service=at_home == {EntryState.IN_SERVICE},
         kept=view.kept,
-        quarantined=view.quarantined,
-        unwanted=view.unwanted,
     )
 
 

@@ -20,10 +20,10 @@ from ovenbird.rollout.goal import Chosen, choose_repair
 from ovenbird.rollout.intent import foresee_repair
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.setting import Setting, require_room
 from ovenbird.state.history import Deed
 from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationError
-from ovenbird.values.fleet import Fleet, Kind
+from ovenbird.values.fleet import Kind
 from ovenbird.values.instance import Instance
 
 
@@ -185,20 +185,6 @@ def require_quarantine(setting: Setting) -> None:
         file=setting.fleet.file,
         line=setting.fleet.line,
     )
-
-
-def require_room(fleet: Fleet) -> None:
-    """Refuse a recorded size that the limits of the file leave no room to replace anything in."""
-    try:
-        fleet.procedure.bounds(fleet.limits, fleet.size)
-    except ConfigurationError as error:
-        raise ConfigurationError.of(
-            error.problem,
-            remedy=f"Change the fleet's limits, or give it another size: invoke fleet.scale "
-            f"{fleet.name} N --env {fleet.env} (or reset).",
-            file=fleet.file,
-            line=fleet.line,
-        ) from error
 
 
 def _ready_for(setting: Setting) -> Chosen:

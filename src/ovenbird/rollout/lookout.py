@@ -81,7 +81,7 @@ class Lookout:
             self._looks.setdefault(token, deque(maxlen=self._memory)).append(look)
         asked = setting.balancers if self._seen else ()  # an empty fleet may have no entrance yet
         self.entries = [{entry.token: entry for entry in each.entries()} for each in asked]
-        self._instances = observe(
+        found = observe(
             tuple(self._seen.values()),
             self._looks,
             self.entries,
@@ -92,11 +92,16 @@ class Lookout:
                 t: r.condemned_because for t, r in self.records.items() if r.condemned_because
             },
             kept=[t for t, r in self.records.items() if r.kept_until and r.kept_until > now],
-            quarantined=[t for t, r in self.records.items() if r.quarantined_until],
-            unwanted={t: r.unwanted_because for t, r in self.records.items()},
             expected=tuple(self._expected(record) for record in self.not_listed_yet()),
         )
+        self._instances = tuple(self._as_wished(instance) for instance in found)
         return self._instances
+
+    def _as_wished(self, instance: Instance) -> Instance:
+        """Add what somebody wished of an instance, which no look can show."""
+        record = self.records[instance.token]
+        held = record.quarantined_until is not None
+        return replace(instance, unwanted=record.unwanted_because, quarantined=held)
 
     def _note_a_gap(self) -> None:
         """Start over after a time in which nobody looked: a host that slept, a driver that was

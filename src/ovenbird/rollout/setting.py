@@ -19,6 +19,7 @@ from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.lease import Leases
 from ovenbird.rollout.records import Records
 from ovenbird.state.site import Site
+from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import Fleet, FleetKey
 from ovenbird.values.limits import Bounds
 
@@ -50,3 +51,17 @@ class Setting:
         bounds = self.fleet.procedure.bounds(self.fleet.limits, self.fleet.size)
         bounds = replace(bounds, numbered=self.fleet.is_stateful)
         object.__setattr__(self, "bounds", bounds)
+
+
+def require_room(fleet: Fleet) -> None:
+    """Refuse a recorded size that the limits of the file leave no room to replace anything in."""
+    try:
+        fleet.procedure.bounds(fleet.limits, fleet.size)
+    except ConfigurationError as error:
+        raise ConfigurationError.of(
+            error.problem,
+            remedy=f"Change the fleet's limits, or give it another size: invoke fleet.scale "
+            f"{fleet.name} N --env {fleet.env} (or reset).",
+            file=fleet.file,
+            line=fleet.line,
+        ) from error
