@@ -91,6 +91,7 @@ def _contract(entry: FamilyEntry) -> Contract:
         secrets=tuple(launch.needs.secrets),
         stop=StopPolicy(signal=launch.stop.signal, timeout=math.ceil(launch.stop.timeout)),
         writable=tuple(launch.writable),
+        jobs=tuple(sorted((name, tuple(argv)) for name, argv in launch.jobs.items())),
     )
 
 

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, Field
 from ovenbird.config.health import HealthEntry
 from ovenbird.config.schema import NAMES, ConfigItem, Duration, Entry, Item, Port, refuse
 from ovenbird.config.variables import CREDENTIALS
-from ovenbird.values.image import StopPolicy
+from ovenbird.values.image import NAME, StopPolicy
 
 _SOURCE = re.compile(r"deb(-src)?\s+(\[[^\]]+\]\s+)?\S+:\S+\s+\S+(\s+\S+)*")
 
@@ -40,6 +40,15 @@ def _signal(text: str) -> str:
     if text in signal.Signals.__members__ or (offset and low + int(offset[1]) <= high):
         return text
     return refuse(f"does not name a signal: {text!r}", "Such as SIGTERM, SIGQUIT or SIGRTMIN+3.")
+
+
+def _program(argv: list[str]) -> list[str]:
+    if not re.fullmatch(r"/[^\s:]+", argv[0]):
+        refuse(
+            f"runs {argv[0]!r}, which is no absolute path",
+            "Write the program as the image has it: [/usr/bin/program, argument].",
+        )
+    return argv
 
 
 Plain = Annotated[str, AfterValidator(_no_credentials)]
@@ -77,12 +86,19 @@ class StopEntry(Entry):
     )
 
 
+Job = Annotated[str, Field(pattern=NAME.pattern.join("^$"))]
+Program = Annotated[list[str], Field(min_length=1), AfterValidator(_program)]
+
+
 class ContractEntry(Entry):
     port: Port | None = Field(default=None, description="a port from 1 to 65535")
     needs: NeedsEntry = Field(default_factory=NeedsEntry, description="{config: […], secrets: […]}")
     stop: StopEntry = Field(default_factory=StopEntry, description="{signal: …, timeout: …}")
     writable: list[Annotated[str, Field(pattern=r"^/[^\s:]+$")]] = Field(
         default_factory=list, description="a list of absolute paths"
+    )
+    jobs: dict[Job, Program] = Field(
+        default_factory=dict, description="NAME: [/PROGRAM, ARGUMENT, …]"
     )
 
 
@@ -110,7 +126,8 @@ class FamilyEntry(Entry):
     )
     variables: Variables = Field(default_factory=dict, description="NAME: any value")
     launch: ContractEntry = Field(
-        default_factory=ContractEntry, description="{port: …, needs: …, stop: …, writable: …}"
+        default_factory=ContractEntry,
+        description="{port: …, needs: …, stop: …, writable: …, jobs: …}",
     )
     prove: ProofEntry = Field(
         default_factory=ProofEntry, description="{config: …, secrets: …, smoke: …, tests: …}"

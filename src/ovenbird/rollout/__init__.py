@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from ovenbird.rollout.before import JobFailed, before_first_wave
 from ovenbird.rollout.described import document_of
 from ovenbird.rollout.drive import Driver, Outcome
 from ovenbird.rollout.goal import Chosen, choose_rollback, still_allowed
@@ -108,6 +109,7 @@ def _roll_out(
             driver = Driver(setting, chosen, begun, lease, outcome, emergency=emergency)
             outcome.driven = True
             try:
+                before_first_wave(setting, chosen, begun, lease)
                 outcome.because = driver.drive(retry=retry)
             except OvenbirdError as error:
                 raise _closed(setting, chosen, begun, lease, error) from error
@@ -211,7 +213,8 @@ def _closed(
 
 def _owes_a_rollback(setting: Setting, chosen: Chosen, error: OvenbirdError) -> bool:
     back = setting.fleet.procedure.on_failure is OnFailure.ROLLBACK
-    return back and chosen.kind == "rollout" and isinstance(error, GoalFailed)
+    rolled = isinstance(error, GoalFailed) and not isinstance(error, JobFailed)
+    return back and chosen.kind == "rollout" and rolled
 
 
 def go_back(setting: Setting, failure: GoalFailed) -> OvenbirdError:

@@ -155,6 +155,17 @@ def choose_repair(setting: Setting) -> Chosen | None:
     return replace(_chosen(setting, version, kind="repair"), untried=False)
 
 
+def choose_run(setting: Setting, *, image: str = "", adopts: bool = False) -> Chosen:
+    """Resolve the image whose job a fleet of kind job runs now, or ``image``, with its launch data.
+
+    Raises `Blocked` for one that may not launch, unless it ``adopts`` one that has been launched.
+    """
+    ref = ImageRef.parse(image or str(setting.fleet.image))
+    _require_family(setting, ref)
+    find = setting.catalog.resolve if adopts else setting.catalog.launchable
+    return _chosen(setting, find(ref), kind="run")
+
+
 def choose_removal(setting: Setting, versions: Sequence[str]) -> Chosen | None:
     """Make a goal for ending all of a fleet: nothing is launched, so its image may be revoked and
     its secrets gone. ``versions`` are those that run; None where nothing ever did."""

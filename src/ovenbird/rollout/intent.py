@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from ovenbird.rollout.before import said_before
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.pacing import spares, standing_hold
@@ -37,7 +38,8 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
         procedure = replace(procedure, strategy=strategy, checkpoints=(), keep_previous=keep)
     passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
     hold = standing_hold(setting, chosen, emergency=emergency)
-    notes = [*sizes(setting), *chosen.notes, *([hold.problem] if hold else [])]
+    first = said_before(setting, chosen)
+    notes = [*sizes(setting), *chosen.notes, *first, *([hold.problem] if hold else [])]
     played = play(
         chosen.goal,
         setting.bounds,

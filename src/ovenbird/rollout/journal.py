@@ -82,6 +82,9 @@ class Journal:
         """Return the last rollout or rollback here, however it ended."""
         return self._last(rollouts.c.kind.in_(MAIN))
 
+    def last_run(self) -> Begun | None:
+        return self._last(rollouts.c.kind == "run")
+
     def completed(self) -> list[str]:
         """List the versions that completed a rollout here, the last one first, each once."""
         query = (
@@ -176,6 +179,7 @@ class Journal:
                     launch_hash=order.launch.hash,
                     slot=order.slot,
                     provider=order.artifact.provider,
+                    job=order.job,
                     rollout_id=begun.id,
                     intended_at=at,
                     place=place,
@@ -224,12 +228,13 @@ class Journal:
                 .values(ended_at=at, ended_because=because, console=console)
             )
 
-    def in_the_air(self) -> list[InTheAir]:
-        """List the steps of this fleet that nobody saw end, the oldest first."""
+    def in_the_air(self, *, jobs: bool = False) -> list[InTheAir]:
+        """List the steps that nobody saw end, the oldest first: of ``jobs``, or of members."""
         query = (
             select(steps.c.id, steps.c.verb, instances)
             .join(instances, instances.c.token == steps.c.token)
             .where(self._mine(instances), steps.c.outcome == "intended")
+            .where((instances.c.job != "") == jobs)
             .order_by(steps.c.id)
         )
         with self._database.begin() as db:

@@ -33,7 +33,7 @@ LIFE = 15.0
 BEAT = 3.0
 """Seconds between two heartbeats."""
 
-RANK = {"repair": 0, "rollout": 1, "rollback": 2}
+RANK = {"repair": 0, "rollout": 1, "run": 1, "rollback": 2}
 """Who may supersede whom without waiting: a rollback a rollout, and both a repair."""
 
 
@@ -148,7 +148,7 @@ class Leases:
 
     @contextmanager
     def taken(self, kind: str, *, at_once: int | None = None) -> Iterator[Lease]:
-        """Hold the lease for a ``kind`` of work: repair, rollout or rollback.
+        """Hold the lease for a ``kind`` of work: repair, rollout, run or rollback.
 
         ``at_once`` is how many fleets of the environment may be rolled at once. Raises `Busy`
         with the holder's name and age. One that is free, dead, or held for work of a lower rank
@@ -252,7 +252,7 @@ class Leases:
             leases.c.name.startswith(f"fleet/{self._key.env}/", autoescape=True),
             leases.c.name != self.name,
             leases.c.released_at.is_(None),
-            leases.c.because != "repair",
+            leases.c.because.not_in(["repair", "run"]),
             leases.c.heartbeat_at > now - timedelta(seconds=LIFE),
         )
         rolling = [row.name.removeprefix("fleet/") for row in db.execute(others)]

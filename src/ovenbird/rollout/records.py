@@ -107,6 +107,10 @@ class Records:
         """Remember that an instance passed its gate; the first time counts."""
         self._note([token], instances.c.accepted_at.is_(None), accepted_at=at)
 
+    def exited(self, token: str, code: int) -> None:
+        """Remember how a job ended; the first code counts."""
+        self._note([token], instances.c.exit_code.is_(None), exit_code=code)
+
     def condemn(self, token: str, *, because: str) -> None:
         """Remember that an instance is not good enough, whatever its probe says."""
         self._note([token], instances.c.condemned_because.is_(None), condemned_because=because)
@@ -168,6 +172,7 @@ class Records:
             instances.c.rollout_id == rollout_id,
             instances.c.ended_at.is_not(None),
             instances.c.accepted_at.is_(None),
+            instances.c.job == "",
         )
         with self._database.reading() as db:
             return int(db.execute(query).scalar_one())

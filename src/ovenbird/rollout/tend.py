@@ -9,6 +9,7 @@ wished, a removal too. It never rolls anything forward or back.
 from __future__ import annotations
 
 from ovenbird.rollout import go_back, open_entrances, roll_out
+from ovenbird.rollout.before import has_ended_jobs
 from ovenbird.rollout.begun import GO_BACK
 from ovenbird.rollout.drive import Outcome
 from ovenbird.rollout.goal import choose, choose_repair, choose_rollback
@@ -99,4 +100,5 @@ def _is_overdue(setting: Setting, lookout: Lookout, observed: tuple[Instance, ..
     unseen = bool(lookout.unlisted()) or bool(lookout.never_listed())
     open_ = setting.journal.unfinished() is not None  # then the air is that rollout's
     dropped = not open_ and bool(setting.journal.in_the_air())
-    return bool(lookout.late) or strangers or expired or unseen or dropped
+    jobs = has_ended_jobs(setting)
+    return bool(lookout.late) or strangers or expired or unseen or dropped or jobs
