@@ -16,6 +16,7 @@ from ovenbird.tasks import (
     fleet,
     house,
     image,
+    job,
     logs,
     report,
     rollout,
@@ -65,6 +66,7 @@ def make_namespace() -> Collection:
             fleet.cancel,
             rollout.abort,
             fleet.unpin,
+            job.run,
             logs.logs,
             drift.drift,
         )
