@@ -42,6 +42,7 @@ class LiveFleet:
         self._size, self._image, self._greeting = 3, "web@stable", f"hello from {env}"
         self._surge = 1
         self._procedure: Mapping[str, object] = {}
+        self._job = ""
         self.hand_over_secret(f"nothing-secret-{env}-{name}")
 
     def declare(
@@ -52,8 +53,11 @@ class LiveFleet:
         greeting: str = "",
         surge: int = 0,
         rollout: Mapping[str, object] | None = None,
+        job: str = "",
     ) -> None:
-        """Change the entry. ``rollout`` is how it is replaced, as fleets.yml says it."""
+        """Change the entry. ``rollout`` is how it is replaced, as fleets.yml says it, ``job`` what
+        runs before its first wave."""
+        self._job = job or self._job
         self._procedure = self._procedure if rollout is None else rollout
         self._size = self._size if size is None else size
         self._surge = surge or self._surge
@@ -149,6 +153,8 @@ class LiveFleet:
         }
         if self._procedure:
             entry["rollout"] = self._procedure
+        if self._job:
+            entry["before_first_wave"] = self._job
         if self._procedure.get("strategy") != "blue-green":  # whose ceiling is twice the size
             entry["limits"] = {"max_surge": self._surge, "max_unavailable": 0}
         return entry

@@ -91,8 +91,10 @@ class World:
 
 
 def _state(i: Instance) -> str:
-    flags = ("accepted", "registered", "leaving", "ready", "dying", "in_service", "kept")
-    flags += ("quarantined", "unwanted")
+    flags = (
+        *("accepted", "registered", "leaving", "ready", "dying", "in_service", "kept"),
+        *("quarantined", "unwanted"),
+    )
     return "+".join([str(i.health), *(flag for flag in flags if getattr(i, flag))])
 
 

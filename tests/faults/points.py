@@ -23,7 +23,7 @@ from ovenbird.provider import Engine
 from ovenbird.state.database import Database
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
-from ovenbird.values.instance import Entry, Seen
+from ovenbird.values.instance import Change, Entry, Seen, Volume
 
 T = TypeVar("T")
 
@@ -101,6 +101,15 @@ class PointedProvider:
 
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
+
+    def changes(self, token: str) -> Collection[Change]:
+        return self._inner.changes(token)
+
+    def volumes(self, fleet: FleetKey) -> Collection[Volume]:
+        return self._inner.volumes(fleet)
+
+    def delete_volume(self, name: str) -> None:
+        self._inner.delete_volume(name)
 
 
 class PointedBalancer:

@@ -25,6 +25,11 @@ ExecStart=
 ExecStart=/usr/bin/python3 -c \
     'import socket, time; door = socket.create_server(("", 80)); time.sleep(1e6)'
 """
+STOP = "stop: {signal: SIGRTMIN+3, timeout: 20}\n"
+JOBS = """      jobs:
+        migrate: [/bin/sh, -c, "echo migrating; sleep 4; echo migrated"]
+        break: [/bin/sh, -c, "echo this cannot be migrated; exit 3"]
+"""
 PROOF_OF_WEB = "tests/images/test_family_web.py"
 
 
@@ -67,8 +72,8 @@ def oven_project(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
 
 @pytest.fixture(scope="session")
 def second_image(oven_project: Project) -> str:
-    """Another good image of web: the same but for its title."""
-    return oven_project.bake(changes={TITLE: "web_title: The second\n"})
+    """Another good image of web: the same but for its title, and with two jobs."""
+    return oven_project.bake(changes={TITLE: "web_title: The second\n", STOP: STOP + JOBS})
 
 
 @pytest.fixture(scope="session")

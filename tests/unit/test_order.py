@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from tests.driving import Scene
 
-from ovenbird.fleet import order as order_module
+from ovenbird import process
 from ovenbird.process import Finished
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked
@@ -34,7 +34,7 @@ def test_the_leader_goes_last(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> 
     """Slot 0 leads, until it is replaced."""
     leading = scene.wanting(order=OrderHook(argv=("who-leads",)))
     old = scene.tokens("web/1")
-    monkeypatch.setattr(order_module.process, "run", _says("{rest}\n{first}\n"))
+    monkeypatch.setattr(process, "run", _says("{rest}\n{first}\n"))
 
     leading.roll()
 
@@ -56,7 +56,7 @@ def test_an_order_that_is_not_clear_ends_nothing(
     printed: str, code: int, says: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     leading, ended = scene.wanting(order=OrderHook(argv=("who-leads",))), scene.asked("terminate")
-    monkeypatch.setattr(order_module.process, "run", _says(printed, code=code))
+    monkeypatch.setattr(process, "run", _says(printed, code=code))
 
     with pytest.raises(Blocked, match=says) as told:
         leading.roll()

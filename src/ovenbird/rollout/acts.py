@@ -112,7 +112,7 @@ def rebuild(setting: Setting, token: str, *, because: str) -> Wish:
     if instance.kept and not is_listed(instance):
         raise ConfigurationError.of(
             f"{token} is kept out of service, so nothing takes its place.",
-            remedy=f"It is ended in its time. To end all of the fleet: {_verb(setting, 'remove')}",
+            remedy=f"It is ended in its time. To end all of the fleet: {_verb(setting, 'fleet.remove')}",
         )
     why = f"rebuild by {setting.by}" + (f": {because}" if because else "")
 
@@ -181,7 +181,7 @@ def require_quarantine(setting: Setting) -> None:
         return
     raise ConfigurationError.of(
         f"An instance of {setting.key} in quarantine {why}.",
-        remedy=f"Nothing was done. Replace it, its console is kept: {_verb(setting, 'rebuild')}",
+        remedy=f"Nothing was done. Replace it, its console is kept: {_verb(setting, 'fleet.rebuild')}",
         file=setting.fleet.file,
         line=setting.fleet.line,
     )
@@ -215,7 +215,7 @@ def _refuse_jobs(setting: Setting, why: str) -> None:
     if setting.fleet.kind is Kind.JOB:
         raise ConfigurationError.of(
             f"{setting.key} runs a job on demand, and {why}.",
-            remedy=f"Nothing was done. To run it: {_verb(setting, 'run')}",
+            remedy=f"Nothing was done. To run it: {_verb(setting, 'fleet.run')}",
             file=setting.fleet.file,
             line=setting.fleet.line,
         )
@@ -225,12 +225,12 @@ def _refuse_removed(setting: Setting) -> None:
     if setting.book.standing().removed_at is not None:
         raise Blocked(
             f"{setting.key} is being removed.",
-            remedy=f"Nothing was done. Let that end first: {_verb(setting, 'remove')}",
+            remedy=f"Nothing was done. Let that end first: {_verb(setting, 'fleet.remove')}",
         )
 
 
 def _verb(setting: Setting, verb: str) -> str:
-    return f"invoke fleet.{verb} {setting.fleet.name} --env {setting.key.env}"
+    return f"invoke {verb} {setting.fleet.name} --env {setting.key.env}"
 
 
 def _deed(setting: Setting, verb: str, instance: Instance, *, after: str, because: str) -> Deed:
