@@ -21,12 +21,12 @@ from ovenbird.balancer import haproxy_process
 from ovenbird.console import Console
 from ovenbird.fleet.traffic import Traffic
 from ovenbird.provider.podman import PodmanProvider
+from ovenbird.report.status import Status, status_of
 from ovenbird.rollout import open_entrances, roll_out
 from ovenbird.rollout.drive import Outcome
 from ovenbird.rollout.goal import Chosen, choose, choose_rollback
 from ovenbird.rollout.intent import foresee
 from ovenbird.rollout.setting import Setting
-from ovenbird.rollout.status import Status, status_of
 from ovenbird.state.site import Site
 from ovenbird.values.errors import GoalFailed
 from ovenbird.values.image import ImageRef, StopPolicy, Version

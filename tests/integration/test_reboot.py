@@ -20,8 +20,8 @@ from ovenbird.assembly.rolling import fleet_named, setting
 from ovenbird.balancer.haproxy import is_running
 from ovenbird.balancer.haproxy_process import Place
 from ovenbird.balancer.haproxy_socket import Socket
+from ovenbird.care.tend import tend
 from ovenbird.console import Console
-from ovenbird.rollout.tend import tend
 from ovenbird.state.site import open_site
 
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import pytest
 from tests.driving import Scene
 
+from ovenbird.care import acts
+from ovenbird.care.acts import Wish, carry_out
+from ovenbird.care.tend import tend
 from ovenbird.catalog import Catalog
-from ovenbird.rollout import acts
-from ovenbird.rollout.acts import Wish, carry_out
 from ovenbird.rollout.reins import resume
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked, Busy, ConfigurationError, Inconclusive
 from ovenbird.values.image import ImageRef, ImageState

@@ -10,13 +10,13 @@ from typing import Any
 import pytest
 from tests.driving import Killed, Scene
 
-from ovenbird.rollout import acts
-from ovenbird.rollout.acts import Wish, carry_out
+from ovenbird.care import acts
+from ovenbird.care.acts import Wish, carry_out
+from ovenbird.care.removal import remove
+from ovenbird.care.tend import tend
 from ovenbird.rollout.book import Book
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.records import Records
-from ovenbird.rollout.removal import remove
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 
 WRITES = [

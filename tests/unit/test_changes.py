@@ -9,8 +9,8 @@ from sqlalchemy import func, select
 from tests.builders import KEY, NOW
 from tests.unit.test_records import SHOP, Past
 
+from ovenbird.care.changes import KEPT, MOST, Sightings
 from ovenbird.fleet.drift import GivenUp
-from ovenbird.rollout.changes import KEPT, MOST, Sightings
 from ovenbird.state.database import Database
 from ovenbird.state.tables import changes
 from ovenbird.values.instance import Change, ChangeKind

@@ -11,12 +11,12 @@ import pytest
 from tests.driving import Killed, Scene
 
 from ovenbird import rollout
+from ovenbird.care.tend import tend
 from ovenbird.fleet.smoke import SmokeVerdict
 from ovenbird.mishap import Kind, Mishap, Mishaps, Verb
 from ovenbird.provider.faulty import FaultyProvider
 from ovenbird.provider.memory import MemoryProbe, MemoryProvider
 from ovenbird.rollout import admission, reins
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import (
     Blocked,

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 from tests.builders import NOW, a_fleet, a_goal, a_version, an_instance
 
+from ovenbird.report.status import Status
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.drive import Outcome, Taken
 from ovenbird.rollout.plan import Launch, Terminate
-from ovenbird.rollout.status import Status
 from ovenbird.tasks.documents import image_document, outcome_document, status_document
 from ovenbird.values.instance import Health
 

@@ -10,12 +10,12 @@ import pytest
 from sqlalchemy import select, update
 from tests.driving import Killed, Scene
 
+from ovenbird.care.acts import carry_out
+from ovenbird.care.drift import Survey, survey
+from ovenbird.care.give_up import give_up
+from ovenbird.care.tend import tend
 from ovenbird.fleet.drift import Bucket
 from ovenbird.provider.memory import MemoryProvider
-from ovenbird.rollout.acts import carry_out
-from ovenbird.rollout.drift import Survey, survey
-from ovenbird.rollout.give_up import give_up
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.state.tables import changes, instances, versions
 from ovenbird.values.errors import EngineUnreachable

@@ -12,8 +12,8 @@ from sqlalchemy import delete
 from tests.builders import NOW
 from tests.driving import Scene
 
+from ovenbird.care import acts
 from ovenbird.console import Console
-from ovenbird.rollout import acts
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, deeds, record
 from ovenbird.state.tables import artifacts, channels, instances, steps, versions

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
+from ovenbird.care.tend import tend
 from ovenbird.catalog import Catalog
 from ovenbird.provider.memory import MemoryProvider
 from ovenbird.rollout.before import JobFailed
@@ -15,7 +16,6 @@ from ovenbird.rollout.goal import choose
 from ovenbird.rollout.intent import foresee
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.records import Records
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked, GoalFailed, Superseded
 from ovenbird.values.fleet import JobSpec

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.driving import Scene
 
+from ovenbird.report.logs import Logs, new_lines
+from ovenbird.report.named import instance_named
 from ovenbird.rollout.consoles import Consoles
-from ovenbird.rollout.logs import Logs, new_lines
-from ovenbird.rollout.named import instance_named
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Inconclusive
 

@@ -8,7 +8,7 @@ import pytest
 from sqlalchemy import insert
 from tests.builders import NOW
 
-from ovenbird.rollout.named import instance_named
+from ovenbird.report.named import instance_named
 from ovenbird.state.database import Database
 from ovenbird.state.tables import instances
 from ovenbird.values.errors import ConfigurationError

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
-from ovenbird.rollout import acts
-from ovenbird.rollout.acts import carry_out
-from ovenbird.rollout.tend import tend
+from ovenbird.care import acts
+from ovenbird.care.acts import carry_out
+from ovenbird.care.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import VolumeSpec

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
+from ovenbird.care.tend import tend
 from ovenbird.rollout import reins
 from ovenbird.rollout.pacing import Cancelled
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked, Busy, Inconclusive, Superseded
 

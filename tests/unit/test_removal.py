@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
-from ovenbird.rollout import acts
-from ovenbird.rollout.acts import carry_out
+from ovenbird.care import acts
+from ovenbird.care.acts import carry_out
+from ovenbird.care.removal import remove
+from ovenbird.care.tend import tend
 from ovenbird.rollout.book import being_removed
 from ovenbird.rollout.described import fleet_of
-from ovenbird.rollout.removal import remove
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked
 from ovenbird.values.instance import Verdict

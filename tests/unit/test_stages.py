@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from tests.driving import Scene
 
+from ovenbird.care.tend import tend
 from ovenbird.rollout.setting import Setting
 from ovenbird.rollout.stages import in_stages, roll_all, soak
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import Blocked, GoalFailed
 from ovenbird.values.procedure import Procedure

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
+from ovenbird.care.tend import tend
 from ovenbird.mishap import Kind as Fault
 from ovenbird.mishap import Mishap, Mishaps, Verb
 from ovenbird.rollout.stages import in_stages, require_a_service
-from ovenbird.rollout.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.state.faulty import FaultyDatabase
 from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed

@@ -12,11 +12,11 @@ import pytest
 from tests.builders import KEY, NOW, a_fleet, a_goal, a_seen, a_version, an_instance
 
 from ovenbird.console import Console
+from ovenbird.report.left import Left
+from ovenbird.report.rows import Asked, Images, Row, findings, others
+from ovenbird.report.status import Status
 from ovenbird.rollout.book import Standing
-from ovenbird.rollout.left import Left
 from ovenbird.rollout.records import Record
-from ovenbird.rollout.rows import Asked, Images, Row, findings, others
-from ovenbird.rollout.status import Status
 from ovenbird.tasks.documents import status_document
 from ovenbird.tasks.show import show_status
 from ovenbird.values.fleet import FleetKey

@@ -14,9 +14,9 @@ from tests.driving import Scene
 from ovenbird.assembly import rolling, surveying
 from ovenbird.catalog import Catalog
 from ovenbird.console import Console
-from ovenbird.rollout.left import Left, left_of, places_of
-from ovenbird.rollout.rows import Asked, Images, findings
-from ovenbird.rollout.status import status_of
+from ovenbird.report.left import Left, left_of, places_of
+from ovenbird.report.rows import Asked, Images, findings
+from ovenbird.report.status import status_of
 from ovenbird.state.database import Database
 from ovenbird.state.tables import instances
 from ovenbird.tasks.check import asked_for, demand_nothing_found, nothing_to_show, tell_faults

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from tests.driving import Killed, Scene
 
-from ovenbird.rollout.tend import tend
+from ovenbird.care.tend import tend
 from ovenbird.state.database import Database
 from ovenbird.values.errors import GoalFailed
 from ovenbird.values.image import StopPolicy

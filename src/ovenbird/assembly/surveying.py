@@ -14,10 +14,10 @@ from ovenbird.config import load_environments, load_fleets
 from ovenbird.console import Console
 from ovenbird.provider import Engine
 from ovenbird.provider.registry import provider_named
+from ovenbird.report.left import Left, left_of, places_of
+from ovenbird.report.rows import Images, Row
+from ovenbird.report.status import Status, status_of
 from ovenbird.rollout.bounded import BoundedProvider
-from ovenbird.rollout.left import Left, left_of, places_of
-from ovenbird.rollout.rows import Images, Row
-from ovenbird.rollout.status import Status, status_of
 from ovenbird.state.site import Site
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import Fleet, FleetKey

@@ -13,7 +13,7 @@ from ovenbird.tasks.verb import verb
 if TYPE_CHECKING:
     from datetime import timedelta
 
-    from ovenbird.rollout.acts import Wish
+    from ovenbird.care.acts import Wish
     from ovenbird.rollout.setting import Setting
 
 COMMON = {
@@ -45,7 +45,7 @@ def scale(
     plan: bool = False,
 ) -> None:
     """Record another size than the file's, and bring the fleet to it with its settled image."""
-    from ovenbird.rollout.acts import scale
+    from ovenbird.care.acts import scale
 
     console, wanted = Console(), _size(size)
     setting = _setting_of(env, fleet, console, recorded=False, known=False)
@@ -57,7 +57,7 @@ def rebuild(
     _: Any, instance: str, because: str = "", yes: bool = False, plan: bool = False
 ) -> None:
     """Replace one machine by a new one of the settled image; the new one serves first."""
-    from ovenbird.rollout.acts import rebuild
+    from ovenbird.care.acts import rebuild
 
     console = Console()
     setting, token = _instance(instance, console)
@@ -82,7 +82,7 @@ def quarantine(
     plan: bool = False,
 ) -> None:
     """Take one machine out of service for good, and keep it running for a look."""
-    from ovenbird.rollout.acts import quarantine
+    from ovenbird.care.acts import quarantine
     from ovenbird.values.errors import ConfigurationError
 
     if not because:
@@ -108,7 +108,7 @@ def remove(
     plan: bool = False,
 ) -> None:
     """End a fleet for good: drain and end all of it, close its entrance. Its volumes stay."""
-    from ovenbird.rollout.removal import remove
+    from ovenbird.care.removal import remove
 
     console = Console()
     setting = _setting_of(env, fleet, console, recorded=False)
@@ -117,7 +117,7 @@ def remove(
 
 def _carry_out(wish: Wish, console: Console, *, yes: bool, plan: bool) -> None:
     """Print the plan, ask, and do it."""
-    from ovenbird.rollout.acts import carry_out
+    from ovenbird.care.acts import carry_out
 
     console.note(wish.text)
     if plan or (wish.needs_an_answer and not yes and not answered(console)):
@@ -126,7 +126,7 @@ def _carry_out(wish: Wish, console: Console, *, yes: bool, plan: bool) -> None:
 
 
 def _instance(text: str, console: Console) -> tuple[Setting, str]:
-    from ovenbird.rollout.named import instance_named
+    from ovenbird.report.named import instance_named
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 
 from ovenbird.console import Console
-from ovenbird.rollout.rows import Asked
+from ovenbird.report.rows import Asked
 from ovenbird.tasks.span import span
 from ovenbird.values.errors import ConfigurationError, Found, Inconclusive
 

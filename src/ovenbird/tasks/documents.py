@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from ovenbird.assembly.surveying import Survey
+    from ovenbird.report.rows import Row
+    from ovenbird.report.status import Status
     from ovenbird.rollout.drive import Outcome
     from ovenbird.rollout.goal import Chosen
     from ovenbird.rollout.intent import Foreseen
-    from ovenbird.rollout.rows import Row
-    from ovenbird.rollout.status import Status
     from ovenbird.values.image import Version
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import timedelta
 
-    from ovenbird.rollout.drift import Survey
+    from ovenbird.care.drift import Survey
     from ovenbird.rollout.setting import Setting
     from ovenbird.values.errors import OvenbirdError
     from ovenbird.values.family import Family
@@ -112,7 +112,7 @@ def _surveyed(
     settings: Sequence[Setting], families: dict[str, Family], console: Console
 ) -> tuple[list[Survey], OvenbirdError | None]:
     """Look at one fleet after the other; one that cannot be looked at does not hold up the rest."""
-    from ovenbird.rollout.drift import survey
+    from ovenbird.care.drift import survey
     from ovenbird.values.errors import OvenbirdError
 
     found: list[Survey] = []
@@ -138,8 +138,8 @@ def _repair(
     because: str,
 ) -> OvenbirdError | None:
     """Print the plan of one fleet's repair, ask, and do it; return the worst error so far."""
-    from ovenbird.rollout.acts import carry_out
-    from ovenbird.rollout.give_up import give_up
+    from ovenbird.care.acts import carry_out
+    from ovenbird.care.give_up import give_up
     from ovenbird.values.errors import OvenbirdError
 
     key = found.setting.key

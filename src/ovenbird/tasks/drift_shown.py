@@ -10,9 +10,9 @@ from ovenbird.console import Console
 from ovenbird.fleet.drift import Bucket
 
 if TYPE_CHECKING:
+    from ovenbird.care.changes import Sighting
+    from ovenbird.care.drift import Finding, Survey
     from ovenbird.fleet.drift import Undeclared
-    from ovenbird.rollout.changes import Sighting
-    from ovenbird.rollout.drift import Finding, Survey
     from ovenbird.values.family import Family
 
 FEW = 10

@@ -102,8 +102,8 @@ def unpin(_: Any, fleet: str, because: str, env: str = ENV) -> None:
 def tend(_: Any, env: str = "", fleet: str = "", resume: bool = False, json: bool = False) -> None:
     """Look after fleets: replace what is lost, put back what has expired. For a schedule."""
     from ovenbird import assembly
+    from ovenbird.care.tend import tend
     from ovenbird.config import load_environments
-    from ovenbird.rollout.tend import tend
     from ovenbird.values.errors import OvenbirdError
 
     console = Console()

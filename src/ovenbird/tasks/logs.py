@@ -9,8 +9,8 @@ from ovenbird.console import Console
 from ovenbird.tasks.verb import verb
 
 if TYPE_CHECKING:
-    from ovenbird.rollout.logs import Logs
-    from ovenbird.rollout.named import Named
+    from ovenbird.report.logs import Logs
+    from ovenbird.report.named import Named
     from ovenbird.state.site import Site
 
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 )
 def logs(_: Any, instance: str, lines: str = "200", follow: bool = False) -> None:
     """Show the console of an instance, also of one that has ended. Read-only."""
-    from ovenbird.rollout.named import instance_named
+    from ovenbird.report.named import instance_named
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
 
@@ -50,9 +50,9 @@ def logs(_: Any, instance: str, lines: str = "200", follow: bool = False) -> Non
 def _logs_of(site: Site, named: Named) -> Logs:
     from ovenbird.clock import SystemClock
     from ovenbird.provider.registry import provider_named
+    from ovenbird.report.logs import Logs as Source
     from ovenbird.rollout.bounded import BoundedProvider
     from ovenbird.rollout.consoles import Consoles
-    from ovenbird.rollout.logs import Logs as Source
 
     engine = provider_named(named.provider, folder=site.folder, site=site.id)
     consoles = Consoles(site.folder / "consoles")
@@ -61,7 +61,7 @@ def _logs_of(site: Site, named: Named) -> Logs:
 
 def _introduce(console: Console, named: Named) -> None:
     """Say of whom this is, and of one that is over since when and why."""
-    from ovenbird.rollout.rows import minute
+    from ovenbird.report.rows import minute
 
     what = f"{named.token} of {named.env}/{named.fleet}, {named.version}"
     if named.job:

@@ -34,7 +34,7 @@ def status(
     """Show which instances run, which image, and how they are."""
     from ovenbird import assembly
     from ovenbird.assembly.surveying import survey
-    from ovenbird.rollout.rows import findings
+    from ovenbird.report.rows import findings
     from ovenbird.state.site import open_site
     from ovenbird.tasks.check import asked_for, demand_nothing_found, nothing_to_show, tell_faults
     from ovenbird.tasks.documents import survey_document

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from ovenbird.console import Console
-from ovenbird.rollout.left import Left
-from ovenbird.rollout.rows import Row
-from ovenbird.rollout.status import Status
+from ovenbird.report.left import Left
+from ovenbird.report.rows import Row
+from ovenbird.report.status import Status
 from ovenbird.state.history import Deed
 
 HEAD = ("fleet", "instance", "image", "behind", "health", "address", "age", "because")

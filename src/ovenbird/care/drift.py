@@ -12,8 +12,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from ovenbird.care.changes import KEPT, Sighting, Sightings
 from ovenbird.fleet.drift import Bucket, Examined, Undeclared, bucket_of, folded, less, undeclared
-from ovenbird.rollout.changes import KEPT, Sighting, Sightings
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError

@@ -11,8 +11,8 @@ from collections.abc import Iterator, Sequence
 from ovenbird.clock import Clock
 from ovenbird.fleet.health import CONSOLE_LINES
 from ovenbird.provider import Provider
+from ovenbird.report.named import Named
 from ovenbird.rollout.consoles import Consoles
-from ovenbird.rollout.named import Named
 from ovenbird.values.errors import Blocked, Inconclusive
 from ovenbird.values.fleet import FleetKey
 from ovenbird.values.instance import EngineState

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection
 from dataclasses import replace
 
-from ovenbird.rollout.acts import Wish, carry_out, observed_in
+from ovenbird.care.acts import Wish, carry_out, observed_in
 from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.goal import choose_removal
 from ovenbird.rollout.lease import Lease

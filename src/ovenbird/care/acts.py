@@ -112,7 +112,7 @@ def rebuild(setting: Setting, token: str, *, because: str) -> Wish:
     if instance.kept and not is_listed(instance):
         raise ConfigurationError.of(
             f"{token} is kept out of service, so nothing takes its place.",
-            remedy=f"It is ended in its time. To end all of the fleet: {_verb(setting, 'fleet.remove')}",
+            remedy=f"It is ended in its time. To end the fleet: {_verb(setting, 'fleet.remove')}",
         )
     why = f"rebuild by {setting.by}" + (f": {because}" if because else "")
 
@@ -181,7 +181,7 @@ def require_quarantine(setting: Setting) -> None:
         return
     raise ConfigurationError.of(
         f"An instance of {setting.key} in quarantine {why}.",
-        remedy=f"Nothing was done. Replace it, its console is kept: {_verb(setting, 'fleet.rebuild')}",
+        remedy="Nothing was done. To replace it: invoke fleet.rebuild INSTANCE",
         file=setting.fleet.file,
         line=setting.fleet.line,
     )

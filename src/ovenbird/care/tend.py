@@ -8,6 +8,7 @@ wished, a removal too. It never rolls anything forward or back.
 
 from __future__ import annotations
 
+from ovenbird.care.removal import finish_removal
 from ovenbird.rollout import go_back, open_entrances, roll_out
 from ovenbird.rollout.before import has_ended_jobs
 from ovenbird.rollout.begun import GO_BACK
@@ -17,7 +18,6 @@ from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.pacing import spares
 from ovenbird.rollout.plan import Done, Pace, next_wave
 from ovenbird.rollout.reins import cancel
-from ovenbird.rollout.removal import finish_removal
 from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked, GoalFailed

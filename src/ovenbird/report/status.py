@@ -8,12 +8,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypedDict
 
+from ovenbird.report.rows import Images, Row, members, minute, others, strangers
 from ovenbird.rollout.book import Standing
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Holder
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.records import Record
-from ovenbird.rollout.rows import Images, Row, members, minute, others, strangers
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import ConfigurationError, OvenbirdError
 from ovenbird.values.fleet import Fleet

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from ovenbird.care.acts import Wish, require_quarantine
+from ovenbird.care.changes import Sightings
+from ovenbird.care.drift import Finding, Survey
 from ovenbird.fleet.drift import Bucket
 from ovenbird.fleet.health import CONSOLE_LINES
-from ovenbird.rollout.acts import Wish, require_quarantine
-from ovenbird.rollout.changes import Sightings
 from ovenbird.rollout.consoles import Consoles
-from ovenbird.rollout.drift import Finding, Survey
 from ovenbird.rollout.goal import choose_repair
 from ovenbird.rollout.intent import foresee_repair
 from ovenbird.rollout.lease import Lease

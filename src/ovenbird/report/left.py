@@ -10,8 +10,8 @@ from datetime import datetime
 from sqlalchemy import select
 
 from ovenbird.provider import Engine
+from ovenbird.report.rows import Images, Row, others, strangers
 from ovenbird.rollout.records import Record, Records
-from ovenbird.rollout.rows import Images, Row, others, strangers
 from ovenbird.state.database import Database
 from ovenbird.state.site import Site
 from ovenbird.state.tables import instances
