@@ -96,7 +96,7 @@ def _roll_out(
 ) -> None:
     try:
         with setting.leases.taken(chosen.kind, at_once=setting.fleet.budget.fleets) as lease:
-            _let_others_end(setting, lease)
+            let_others_end(setting, lease)
             still_allowed(setting, chosen, retry=retry)
             wish(lease)
             hold = standing_hold(setting, chosen, emergency=emergency)
@@ -131,7 +131,7 @@ def _roll_out(
     outcome.outcome = "done"
 
 
-def _let_others_end(setting: Setting, lease: Lease) -> None:
+def let_others_end(setting: Setting, lease: Lease) -> None:
     """Wait until no call of whoever had the lease before is under way.
 
     On this host the kernel knows, also of the programs that a dead driver started; of another
@@ -141,7 +141,8 @@ def _let_others_end(setting: Setting, lease: Lease) -> None:
     if lease.previous is None or not lease.elsewhere:
         return
     waited = lease.previous.silence.total_seconds()
-    while waited < setting.calls.longest and setting.journal.in_the_air():
+    air = setting.journal.in_the_air
+    while waited < setting.calls.longest and (air() or air(jobs=True)):
         setting.console.progress(f"waiting for the calls of {lease.previous}")
         setting.clock.sleep(0.5)
         waited += 0.5

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from dataclasses import dataclass, replace
 
+from ovenbird.rollout import let_others_end
 from ovenbird.rollout.before import left_jobs
 from ovenbird.rollout.goal import Chosen, choose_run
 from ovenbird.rollout.job import Ended, Job, finish, listed, token_of
@@ -52,7 +53,7 @@ def run_job(
     """
     spec = _spec_of(setting, timeout)
     with setting.leases.taken("run") as lease:
-        setting.calls.quiet()
+        let_others_end(setting, lease)
         chosen, begun, adopted = _begun(setting, lease, spec, image=image, because=because)
         if adopted:
             setting.console.step(f"Waiting for the job that {adopted} began: no other is started")
