@@ -110,15 +110,19 @@ def tries(writes: Sequence[str]) -> Iterator[Try]:
 
 
 def all_rows(
-    scene: MemoryScene, *, only: str = "", tell: Callable[[Row], None] = lambda row: None
+    scene: MemoryScene,
+    *,
+    only: str = "",
+    share: int = 1,
+    tell: Callable[[Row], None] = lambda row: None,
 ) -> list[Row]:
-    """Try everything, or the steps whose name holds ``only``."""
+    """Try everything, or the steps whose name holds ``only``; of these one in ``share``."""
     points = all_points(scene)
     before = "before write "
     writes = [p.removeprefix(before).rpartition(" ")[0] for p in points if p.startswith(before)]
     rows = []
-    for each in tries(writes):
-        if only in each.step:
+    for number, each in enumerate(tries(writes)):
+        if only in each.step and number % share == 0:
             row = row_of(scene, each)
             tell(row)
             rows.append(row)
@@ -161,16 +165,17 @@ def _said(job: Job) -> str:
 def page(rows: Sequence[Row]) -> str:
     """Return the page of the reference."""
     hung = sum(row.code == HUNG for row in rows)
-    lines = [
-        HEAD.replace("No driver hung", f"{hung} drivers hung") if hung else HEAD,
-        *(
-            f"| {row.step} | {row.fault} | {MEANS.get(row.code, row.code)} "
-            f"| {'yes' if row.after == 0 else f'no: exit code {row.after}'} "
-            f"| {row.lowest} | {row.most} |"
-            for row in rows
-        ),
-    ]
-    return "\n".join(lines) + "\n"
+    head = HEAD.replace("No driver hung", f"{hung} drivers hung") if hung else HEAD
+    return "\n".join([head, *map(line, rows)]) + "\n"
+
+
+def line(row: Row) -> str:
+    """Return a row as it stands on the page."""
+    return (
+        f"| {row.step} | {row.fault} | {MEANS.get(row.code, row.code)} "
+        f"| {'yes' if row.after == 0 else f'no: exit code {row.after}'} "
+        f"| {row.lowest} | {row.most} |"
+    )
 
 
 MEANS = {

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import socket
 import subprocess
 from collections.abc import Iterator
@@ -54,9 +55,18 @@ def url(tmp_path: Path) -> str:
     return sqlite_url(tmp_path / "ovenbird.db")
 
 
+@pytest.fixture(scope="session")
+def tables_alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with its tables and nothing in them: to be copied, since to make it takes long."""
+    file = tmp_path_factory.mktemp("tables") / "ovenbird.db"
+    Database.open(sqlite_url(file)).close()
+    return file
+
+
 @pytest.fixture
-def database(url: str) -> Iterator[Database]:
+def database(tables_alone: Path, tmp_path: Path, url: str) -> Iterator[Database]:
     """A site's database in which nothing has been written yet."""
+    shutil.copyfile(tables_alone, tmp_path / "ovenbird.db")
     database = Database.open(url)
     yield database
     database.close()
