@@ -77,6 +77,14 @@ class FakeClock:
         """Do ``then`` in the middle of the first sleep at whose end ``when`` is so."""
         self._plans.append((when, then))
 
+    def wake(self) -> None:
+        """Count the sleeps anew: another verb begins."""
+        self._slept = 0
+
+    def forget(self) -> None:
+        """Do nothing any more that was planned for a sleep."""
+        self._plans.clear()
+
     @property
     def passed(self) -> float:
         """Seconds since the beginning."""
