@@ -112,6 +112,7 @@ def setting_with(
     """
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     book = Book(site.database, key)
+    standing = book.standing()
     engine = BoundedProvider(provider, longest=longest_call)
     console_of = partial(engine.console, lines=CONSOLE_LINES)
 
@@ -121,7 +122,7 @@ def setting_with(
     return Setting(
         project=project,
         site=site,
-        fleet=sized(fleet, book.standing()) if recorded else fleet,
+        fleet=sized(fleet, standing) if recorded else fleet,
         key=key,
         catalog=Catalog(site.database),
         provider=engine,
@@ -136,4 +137,5 @@ def setting_with(
         clock=clock,
         console=console,
         by=whoami(),
+        standing=standing,
     )

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from ovenbird.fleet.health import CONSOLE_LINES
-from ovenbird.rollout import Act, nothing, open_entrances, roll_out
+from ovenbird.rollout import Act, let_others_end, nothing, open_entrances, roll_out
 from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.consoles import Consoles
 from ovenbird.rollout.drive import Outcome
@@ -20,7 +20,7 @@ from ovenbird.rollout.goal import Chosen, choose_repair
 from ovenbird.rollout.intent import foresee_repair
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
-from ovenbird.rollout.setting import Setting, require_room
+from ovenbird.rollout.setting import Setting, require_room, require_unchanged
 from ovenbird.state.history import Deed
 from ovenbird.values.errors import BalancerUnreachable, Blocked, ConfigurationError
 from ovenbird.values.fleet import Kind
@@ -54,6 +54,8 @@ def carry_out(wish: Wish) -> str:
     setting, chosen = wish.setting, wish.chosen
     if chosen is None:
         with setting.leases.taken("repair") as lease:
+            let_others_end(setting, lease)
+            require_unchanged(setting, repairs=True)
             wish.write(lease)
             wish.then(lease)
         return wish.told
@@ -90,6 +92,8 @@ def scale(setting: Setting, size: int | None, *, because: str) -> Wish:
     if chosen is None:
         told = f"{key}: {now}; nothing has completed here yet, and the first rollout uses it"
         return Wish(setting=after, text=head, because=why, write=write, told=told)
+    if chosen.barred is not None and scaled.size > sizes[0]:
+        raise chosen.barred
     foreseen = foresee_repair(after, chosen, observed_in(after))
     return Wish(
         setting=after,
@@ -108,6 +112,8 @@ def rebuild(setting: Setting, token: str, *, because: str) -> Wish:
     Raises `Blocked` where nothing has settled, or the engine does not show the instance.
     """
     chosen, observed = _ready_for(setting), observed_in(setting)
+    if chosen.barred is not None:
+        raise chosen.barred
     instance = _found(setting, observed, token)
     if instance.kept and not is_listed(instance):
         raise ConfigurationError.of(
@@ -136,6 +142,9 @@ def quarantine(setting: Setting, token: str, lasting: timedelta, *, because: str
     require_quarantine(setting)
     chosen, observed = _ready_for(setting), observed_in(setting)
     instance, until = _found(setting, observed, token), setting.clock.now() + lasting
+    is_out = instance.quarantined and not is_listed(instance)
+    if chosen.barred is not None and not is_out:
+        raise chosen.barred
     why = f"quarantine by {setting.by}: {because}"
 
     def write(lease: Lease) -> None:
@@ -157,8 +166,8 @@ def quarantine(setting: Setting, token: str, lasting: timedelta, *, because: str
         text=foreseen.text,
         because=why,
         write=write,
-        chosen=chosen,
-        told=f"{kept}; ",
+        chosen=None if is_out else chosen,
+        told=kept if is_out else f"{kept}; ",
     )
 
 

@@ -43,6 +43,8 @@ def give_up(found: Survey, *, quarantine: timedelta | None = None, because: str 
             remedy=f"Nothing was done. Roll out first: invoke rollout {setting.fleet.name} "
             f"--env {setting.key.env}",
         )
+    if chosen.barred is not None:
+        raise chosen.barred
     until = None if quarantine is None else setting.clock.now() + quarantine
     why = {finding.token: reason(finding) for finding in leaving}
 

@@ -14,6 +14,7 @@ from ovenbird.rollout.bucket import is_listed
 from ovenbird.rollout.goal import choose_removal
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.setting import Setting
+from ovenbird.values.image import StopPolicy
 from ovenbird.values.instance import Health, Instance
 
 
@@ -35,6 +36,8 @@ def remove(setting: Setting, *, because: str) -> Wish:
             setting.book.begin_removal(lease.require, by=setting.by, because=because, at=now)
 
     def forget(lease: Lease) -> None:
+        if chosen is None:
+            _end_what_is_in_the_air(setting, lease)
         _close(setting, lease)
         now = setting.clock.now()
         setting.book.forget(lease.require, by=setting.by, because=because, before=before, at=now)
@@ -58,6 +61,16 @@ def remove(setting: Setting, *, because: str) -> Wish:
 def finish_removal(setting: Setting) -> str:
     """Go on with a removal that somebody began: what `tend` does; return how it came out."""
     return carry_out(remove(setting, because="its removal was begun before"))
+
+
+def _end_what_is_in_the_air(setting: Setting, lease: Lease) -> None:
+    """End by its token what a killed driver may have launched, where no repair does it."""
+    for step in setting.journal.in_the_air():
+        with setting.calls.alone():
+            if setting.journal.take_again(step, lease.require):
+                setting.provider.terminate(step.token, stop=StopPolicy())
+                at, why = setting.clock.now(), "its fleet was removed while it was in the air"
+                setting.journal.ended(step.step, step.token, because=why, console="", at=at)
 
 
 def _close(setting: Setting, lease: Lease) -> None:

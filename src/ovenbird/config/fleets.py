@@ -64,6 +64,7 @@ def survey(
             faults += _family_faults(fleet, entry, families, known, document=document)
             faults += _own_faults(fleet, entry, document=document, loc=loc, project=project)
     faults += clashes(bounds, file=document.file)
+    faults += _namesakes(project, env, fleets, document=document)
     return fleets, tuple(dict.fromkeys(faults))
 
 
@@ -91,6 +92,33 @@ def _own_faults(
         called=called,
         project=project,
     )
+
+
+def _namesakes(
+    project: Path, env: str, fleets: Collection[str], *, document: Document
+) -> Iterator[Fault]:
+    """Refuse ``prod/eu-db`` beside ``prod-eu/db``: both would be ``prod-eu-db`` at their balancers
+    and in the names of their locks."""
+    for name in fleets:
+        words = f"{env}-{name}".split("-")
+        for n in range(1, len(words)):
+            other, theirs = "-".join(words[:n]), "-".join(words[n:])
+            there = f"inventories/{other}/fleets.yml"
+            if other == env or not (project / there).is_file():
+                continue
+            try:
+                found = read(project, there).data
+            except ConfigurationError:
+                continue  # told where that environment is read
+            named = found.get("fleets") if isinstance(found, dict) else None
+            if isinstance(named, dict) and theirs in named:
+                yield document.fault(
+                    ("fleets", name),
+                    f"fleet {name}: {env}/{name} and {other}/{theirs} would share a name at "
+                    "balancers and engines.",
+                    "Rename one of them.",
+                    key=True,
+                )
 
 
 def _budget(document: Document, faults: list[Fault]) -> Budget:

@@ -237,7 +237,7 @@ def ran(world: World) -> list[str]:
 def _attach(world: World, order: Order, spec: VolumeSpec, site: str) -> str:
     """Make a volume of a slot where there is none yet; refuse a second user of one."""
     fleet = replace(order.fleet, site=site)
-    name = f"{site}-{fleet.env}-{fleet.name}-{order.slot}-{spec.name}"
+    name = f"{site}.{fleet.env}.{fleet.name}.{order.slot}.{spec.name}"
     if users := _users(world, name):
         raise Blocked(
             f"The volume {name} is attached to {users[0]}, so {order.token} was not started.",

@@ -90,7 +90,9 @@ def _instance_flags(order: Order) -> list[str]:
 
 
 def _job_flags() -> list[str]:
-    return ["--systemd=false", "--restart=no", "--stop-signal=SIGTERM", "--entrypoint="]
+    # With a terminal podman keeps what goes to stderr in its place among the rest.
+    flags = ["--tty", "--systemd=false", "--restart=no"]
+    return [*flags, "--stop-signal=SIGTERM", "--entrypoint="]
 
 
 def _program(order: Order) -> tuple[str, ...]:

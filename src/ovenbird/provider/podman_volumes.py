@@ -53,7 +53,8 @@ def attachable(podman: Podman, order: Order, *, site: str) -> dict[str, str]:
     found = {}
     for spec in order.volumes:
         fleet = order.fleet
-        name = f"ovenbird-{site}-{fleet.env}-{fleet.name}-{order.slot}-{spec.name}"
+        # No name of ours has a dot, so no two fleets' parts can make the same whole.
+        name = f"ovenbird.{site}.{fleet.env}.{fleet.name}.{order.slot}.{spec.name}"
         if users := [user for user in _users(podman, name) if user != order.token]:
             raise Blocked(
                 f"The volume {name} is attached to {users[0]}, so {order.token} was not started.",

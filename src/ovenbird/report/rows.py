@@ -208,7 +208,11 @@ def _faults_of(row: Row, asked: Asked, now: datetime) -> Iterator[str]:
                 f"runs {row.version}, whose packages are {_days(age)} days old "
                 f"({_days(asked.max_age)} allowed)"
             )
-    if asked.max_behind is not None and (row.behind or 0) > asked.max_behind:
+    if asked.max_behind is None:
+        return
+    if row.image is None:
+        yield f"runs {row.version}, and how far behind is not known: it is not in the catalog"
+    elif (row.behind or 0) > asked.max_behind:
         newer = "1 newer image is" if row.behind == 1 else f"{row.behind} newer images are"
         yield f"runs {row.version}, and {newer} there ({asked.max_behind} allowed)"
 

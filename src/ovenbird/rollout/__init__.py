@@ -16,7 +16,7 @@ from ovenbird.rollout.goal import Chosen, choose_rollback, still_allowed
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.pacing import Cancelled, standing_hold
-from ovenbird.rollout.setting import Setting
+from ovenbird.rollout.setting import Setting, require_unchanged
 from ovenbird.values.errors import (
     Blocked,
     GoalFailed,
@@ -97,6 +97,7 @@ def _roll_out(
     try:
         with setting.leases.taken(chosen.kind, at_once=setting.fleet.budget.fleets) as lease:
             let_others_end(setting, lease)
+            require_unchanged(setting, repairs=chosen.kind == "repair")
             still_allowed(setting, chosen, retry=retry)
             wish(lease)
             hold = standing_hold(setting, chosen, emergency=emergency)

@@ -84,6 +84,8 @@ class Hands:
 
     def _launch(self, because: str) -> str:
         setting, now = self._setting, self._setting.clock.now()
+        if self._chosen.barred is not None:
+            raise self._chosen.barred
         setting.catalog.launchable(ImageRef.parse(self._chosen.goal.version))  # revoked meanwhile?
         slot = slot_for_a_launch(setting, self._lookout.not_listed_yet())
         if data := require_detached(setting, slot):
@@ -229,6 +231,8 @@ class Hands:
 
     def launch_again(self, token: str, slot: int) -> None:
         """Make a launch again that nobody saw end: the token makes one of the two."""
+        if self._chosen.barred is not None:
+            raise self._chosen.barred
         self._setting.provider.launch(self._order(token, slot))
 
     def _stop_of(self, version: str) -> StopPolicy:

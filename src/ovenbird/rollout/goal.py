@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from ovenbird.fleet.launch import resolve
 from ovenbird.rollout.journal import OPEN, Begun
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed
+from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed, OvenbirdError
 from ovenbird.values.fleet import LaunchData
 from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
 from ovenbird.values.instance import Goal
@@ -16,7 +16,8 @@ from ovenbird.values.instance import Goal
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chosen:
-    """A goal with all that its launches need. ``resumed`` is the rollout that it goes on with."""
+    """A goal with all that its launches need. ``resumed`` is the rollout that it goes on with;
+    ``barred`` is why nothing may be launched of it, where there is still something to end."""
 
     kind: str
     goal: Goal
@@ -27,6 +28,7 @@ class Chosen:
     untried: bool
     resumed: Begun | None = None
     notes: tuple[str, ...] = ()
+    barred: OvenbirdError | None = None
 
 
 def choose(setting: Setting, *, image: str = "", retry: bool = False) -> Chosen:
@@ -57,7 +59,7 @@ def still_allowed(setting: Setting, chosen: Chosen, *, retry: bool) -> None:
 
     Raises `Blocked` for what is revoked or pinned, `GoalFailed` for what has failed here.
     """
-    if chosen.kind == "repair" and not setting.bounds.size:
+    if chosen.kind == "repair" and (chosen.barred or not setting.bounds.size):
         return  # nothing is launched
     if chosen.kind != "repair":
         _refuse_removed(setting)
@@ -138,7 +140,8 @@ def _refuse_where_no_image_helps(setting: Setting) -> None:
 def choose_repair(setting: Setting) -> Chosen | None:
     """Resolve what replaces a lost instance: the settled image, with the launch data of now.
 
-    None where no rollout has ever completed here. Where a rollback is leaving the settled image,
+    None where no rollout has ever completed here. One that may not be launched is `barred`: what
+    has to end still ends. Where a rollback is leaving the settled image,
     what it goes back to. For a size of 0 nothing is launched, so the
     image may be revoked.
     """
@@ -148,11 +151,15 @@ def choose_repair(setting: Setting) -> Chosen | None:
     if not setting.bounds.size:
         return choose_removal(setting, ())
     pins = setting.book.standing().pins
-    if settled.version in pins:  # a rollback has begun to leave it, and has not arrived
-        version = _last_good(setting, pins)
-    else:
-        version = setting.catalog.launchable(ImageRef.parse(settled.version))
-    return replace(_chosen(setting, version, kind="repair"), untried=False)
+    try:
+        if settled.version in pins:  # a rollback has begun to leave it, and has not arrived
+            version = _last_good(setting, pins)
+        else:
+            version = setting.catalog.launchable(ImageRef.parse(settled.version))
+        return replace(_chosen(setting, version, kind="repair"), untried=False)
+    except (Blocked, ConfigurationError) as why:  # revoked, gone, or without its secrets
+        cleaning = choose_removal(setting, ())
+        return cleaning and replace(cleaning, barred=why)
 
 
 def choose_run(setting: Setting, *, image: str = "", adopts: bool = False) -> Chosen:

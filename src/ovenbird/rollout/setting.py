@@ -12,21 +12,22 @@ from ovenbird.clock import Clock
 from ovenbird.console import Console
 from ovenbird.fleet.health import Probe
 from ovenbird.provider import Engine
-from ovenbird.rollout.book import Book
+from ovenbird.rollout.book import Book, Standing
 from ovenbird.rollout.calls import Calls
 from ovenbird.rollout.checkpoints import Checkpoints
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.lease import Leases
 from ovenbird.rollout.records import Records
 from ovenbird.state.site import Site
-from ovenbird.values.errors import ConfigurationError
+from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.fleet import Fleet, FleetKey
 from ovenbird.values.limits import Bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """One fleet and its surroundings. ``probe_for`` makes a probe that is told who is accepted."""
+    """One fleet and its surroundings. ``probe_for`` makes a probe that is told who is accepted;
+    ``standing`` is what the site knew of the fleet when this was made: its size was read there."""
 
     project: Path
     site: Site
@@ -45,6 +46,7 @@ class Setting:
     clock: Clock
     console: Console
     by: str
+    standing: Standing
     bounds: Bounds = field(init=False)
 
     def __post_init__(self) -> None:
@@ -65,3 +67,20 @@ def require_room(fleet: Fleet) -> None:
             file=fleet.file,
             line=fleet.line,
         ) from error
+
+
+def require_unchanged(setting: Setting, *, repairs: bool) -> None:
+    """Refuse to do what was planned for a fleet that is another one by now: asked under the lease.
+
+    Somebody may have scaled it, removed it, or, where this ``repairs``, left the settled image.
+    Raises `Blocked`.
+    """
+    before, now = setting.standing, setting.book.standing()
+    sized = (before.size, before.removed_at) == (now.size, now.removed_at)
+    settled = (before.settled, before.pins.keys()) == (now.settled, now.pins.keys())
+    if not sized or (repairs and not settled):
+        raise Blocked(
+            f"{setting.key} has changed since this was planned.",
+            remedy="Nothing was done. See by whom (invoke history), and run the same command "
+            "again: it plans anew.",
+        )

@@ -9,6 +9,8 @@ from ovenbird.console import Console
 from ovenbird.tasks.verb import verb
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from ovenbird.rollout.setting import Setting
 
 ENV = "dev"
@@ -28,9 +30,9 @@ def setting_of(env: str, name: str, console: Console) -> Setting:
     return rolling.setting(project, open_site(), console, fleet)
 
 
-def settings_to_tend(env: str, console: Console, *, name: str = "") -> list[Setting]:
-    """Make everything ready for all fleets of an environment, those under removal too that have
-    left its file; or only for the one of that name."""
+def settings_to_tend(env: str, console: Console, *, name: str = "") -> Iterator[Setting]:
+    """Make all fleets of an environment ready, each when its turn comes: those under removal too
+    that have left its file; or only the one of that name."""
     from ovenbird import assembly
     from ovenbird.assembly import rolling
     from ovenbird.state.site import open_site
@@ -40,7 +42,8 @@ def settings_to_tend(env: str, console: Console, *, name: str = "") -> list[Sett
         fleets = [rolling.fleet_known(project, site, env, name)]
     else:
         fleets = rolling.fleets_to_tend(project, site, env)
-    return [rolling.setting(project, site, console, fleet) for fleet in fleets]
+    for fleet in fleets:
+        yield rolling.setting(project, site, console, fleet)
 
 
 def settings_of(env: str, console: Console) -> list[Setting]:

@@ -57,7 +57,7 @@ def rollout(
     setting = setting_of(env, fleet, console)
     _carry_out(
         setting,
-        lambda: choose(setting, image=image, retry=retry),
+        lambda s: choose(s, image=image, retry=retry),
         console,
         yes=yes,
         plan=plan,
@@ -95,8 +95,8 @@ def all_(
     def roll(setting: Setting) -> bool:
         with console.inside(f"{setting.key} (stage {setting.fleet.stage})"):
             return _carry_out(
-                setting,
-                lambda: choose(setting),
+                setting_of(env, setting.fleet.name, console),  # as it is when its turn comes
+                lambda s: choose(s),
                 console,
                 yes=yes,
                 plan=plan,
@@ -131,7 +131,7 @@ def rollback(
     setting = setting_of(env, fleet, console)
     _carry_out(
         setting,
-        lambda: choose_rollback(setting, image=image),
+        lambda s: choose_rollback(s, image=image),
         console,
         yes=yes,
         plan=plan,
@@ -160,12 +160,12 @@ def abort(
     setting = setting_of(env, fleet, console)
     open_ = require_unfinished(setting)
     why = because or f"aborted the {open_.kind} to {open_.goal}"
-    _carry_out(setting, lambda: choose_rollback(setting), console, yes=yes, plan=plan, because=why)
+    _carry_out(setting, lambda s: choose_rollback(s), console, yes=yes, plan=plan, because=why)
 
 
 def _carry_out(
     setting: Setting,
-    choose: Callable[[], Chosen],
+    choose: Callable[[Setting], Chosen],
     console: Console,
     *,
     yes: bool,
@@ -189,7 +189,7 @@ def _carry_out(
             remedy="Nothing was done. Say why: --emergency --because …",
         )
     require_a_service(setting)
-    chosen = choose()
+    chosen = choose(setting)
     foreseen = _foreseen(setting, chosen, only_look=plan, emergency=emergency)
     console.note(foreseen.text)
     if plan:
@@ -213,7 +213,7 @@ def _carry_out(
 
 def _when_free(
     setting: Setting,
-    choose: Callable[[], Chosen],
+    choose: Callable[[Setting], Chosen],
     outcome: Any,
     retry: bool,
     because: str,
@@ -225,8 +225,9 @@ def _when_free(
 
     while True:
         try:
-            chosen = choose()
-            roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
+            now = setting_of(setting.key.env, setting.fleet.name, setting.console)
+            chosen = choose(now)  # and its size may be another one by now
+            roll_out(now, chosen, outcome, retry=retry, because=because, emergency=emergency)
         except Superseded:
             raise
         except Busy as busy:
