@@ -109,6 +109,6 @@ def moves() -> st.SearchStrategy[Move]:
     return st.one_of(spoken, spoken, met, done)
 
 
-def sequences(length: int) -> st.SearchStrategy[tuple[Kind, list[Move]]]:
-    """Draw a fleet and ``length`` moves; what shrinks may be shorter."""
-    return st.tuples(kinds(), st.lists(moves(), min_size=1, max_size=length))
+def sequences(length: int, *, least: int = 1) -> st.SearchStrategy[tuple[Kind, list[Move]]]:
+    """Draw a fleet and up to ``length`` moves; what shrinks has ``least``."""
+    return st.tuples(kinds(), st.lists(moves(), min_size=least, max_size=length))

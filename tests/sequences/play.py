@@ -24,7 +24,7 @@ from ovenbird.clock import Clock
 from ovenbird.fleet.health import Probe
 from ovenbird.rollout import act, bounded, lookout, reins
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import OvenbirdError
+from ovenbird.values.errors import GoalFailed, OvenbirdError
 from ovenbird.values.instance import EngineState, Look, Seen, Verdict
 
 AN_HOUR = timedelta(hours=1)
@@ -154,18 +154,23 @@ class Day:
         reins.resume(self._driver(), because="")
         if self._driver().book.standing().pins and self._is_leaving():
             scene.roll_back(driver=self._driver())
-        tend(self._driver())
-        tend(self._driver(), resume=True)
-        tend(self._driver())
+        try:
+            tend(self._driver())
+            tend(self._driver(), resume=True)
+            tend(self._driver())
+        except GoalFailed:  # its replacements died one by one, and none serves: a person's turn
+            if settled := self._driver().book.standing().settled:
+                scene.roll(settled.version, driver=self._driver(), retry=True)
         self.watch.between()
         self._require_whole()
         settled = self._driver().book.standing().settled
         if settled is not None:
-            scene.wanting()
             scene.roll(settled.version, driver=self._driver(), retry=True)
             self.watch.between()
             size = self._driver().fleet.size
             assert scene.serving == ({settled.version: size} if size else {}), scene.serving
+        tend(self._driver())
+        self._require_no_more()
 
     def _require_whole(self) -> None:
         """As many serve as are wanted, none is there that nobody wants, nothing is in the air."""
@@ -173,6 +178,20 @@ class Day:
         assert setting.journal.in_the_air() == [], setting.journal.in_the_air()
         size = setting.fleet.size if setting.book.standing().settled else 0
         assert sum(self.scene.serving.values()) >= size, self.scene.serving
+        now, records = self.scene.clock.now(), setting.records.of([])
+        for seen in self.scene.provider.instances(self.scene.key):
+            until = records[seen.token].quarantined_until
+            assert until is None or until > now, f"{seen.token}: its quarantine is over"
+
+    def _require_no_more(self) -> None:
+        """Beside what serves there is only what is kept, in its time, or lost."""
+        now, records = self.scene.clock.now(), self._driver().records.of([])
+        served = {entry.token for entry in self.scene.balancer.entries()}
+        for seen in self.scene.provider.instances(self.scene.key):
+            until = records[seen.token].kept_until
+            kept = until is not None and until > now
+            lost = seen.state is EngineState.LOST
+            assert seen.token in served or kept or lost, f"{seen.token} is there for nothing"
 
     def _is_leaving(self) -> bool:
         standing = self._driver().book.standing()

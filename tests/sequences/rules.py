@@ -130,6 +130,8 @@ class Watch:
 
     def _drained(self, token: str) -> None:
         fresh = token not in self._leaving and not self._is_kept(token)
+        # A switch drains first, and then writes down that what leaves is kept and not ended.
+        self._leaving = {each for each in self._leaving if not self._is_kept(each)}
         self._leaving |= {token} if fresh else set()
         most = self.scene.fleet.budget.instances
         if fresh and most is not None and self._kind() != "rollback" and len(self._leaving) > most:
@@ -138,14 +140,18 @@ class Watch:
     def _terminated(self, world: World, token: str) -> None:
         self._leaving.discard(token)
         self._ended.add(token)
+        if token in self._there and self._is_held(token) and self._has_time_left(token):
+            self._break(f"{token} is ended before its quarantine is over")
         if token in self._there and self._listed.get(token) is False:
             self._break(f"{token} is ended while it gets traffic")
 
     def _is_apart(self, token: str) -> bool:
         """Say whether one is held out of service, and counts for nothing."""
+        return self._has_time_left(token) and token not in self._listed
+
+    def _has_time_left(self, token: str) -> bool:
         record, now = self._record(token), self.scene.clock.now()
-        kept = record is not None and record.kept_until is not None and record.kept_until > now
-        return kept and token not in self._listed
+        return record is not None and record.kept_until is not None and record.kept_until > now
 
     def _is_kept(self, token: str) -> bool:
         """Say whether one is taken out of service and not ended, as a switch does it."""

@@ -1,5 +1,5 @@
 """Random days of a fleet: verbs, hands and deaths in any order, held against the rules at every
-call that changes something. `invoke dev.sequences` plays as many as one likes."""
+call that changes something. ``python -m tests.sequences.run`` plays as many as one likes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.sequences.moves import Kind, Move, sequences
 from tests.sequences.play import play
 
-COUNT = int(os.environ.get("OVENBIRD_TEST_SEQUENCES", "60"))
+COUNT = int(os.environ.get("OVENBIRD_TEST_SEQUENCES", "30"))
 """How many are played here."""
 
 LENGTH = 20
