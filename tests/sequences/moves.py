@@ -20,7 +20,7 @@ VERBS = (
 HANDS = ("exit", "lose", "find", "ail", "write", "pass by")
 """What happens to a fleet without anybody's verb."""
 
-SIZES = (1, 2, 3, 4, 5, 3)
+SIZES = (0, 1, 2, 3, 4, 5)
 PASSES = (5.0, 70.0, 4000.0)
 """Seconds: a moment, longer than any deadline of the fleet, longer than a quarantine."""
 

@@ -131,7 +131,12 @@ class Watch:
     def _drained(self, token: str) -> None:
         fresh = token not in self._leaving and not self._is_kept(token)
         # A switch drains first, and then writes down that what leaves is kept and not ended.
-        self._leaving = {each for each in self._leaving if not self._is_kept(each)}
+        # One whose driver died may go into quarantine later: out of service, it counts no more.
+        self._leaving = {
+            each
+            for each in self._leaving
+            if not self._is_kept(each) and not (self._is_held(each) and each not in self._listed)
+        }
         self._leaving |= {token} if fresh else set()
         most = self.scene.fleet.budget.instances
         if fresh and most is not None and self._kind() != "rollback" and len(self._leaving) > most:

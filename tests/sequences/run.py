@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from tests.sequences.faults import FAULTS, Fault
 from tests.sequences.moves import Kind, Move, sequences
 from tests.sequences.play import play
+from tests.sequences.shorten import shortened
 
 from ovenbird.console import Console
 
@@ -38,26 +39,33 @@ def main() -> None:
 
 
 def _play_days(count: int, *, length: int, least: int = 1) -> int:
-    """Play so many; return how many moves they had. Raises what the shortest that fails raises."""
-    played = 0
+    """Play so many; return how many moves they had. Raises what the first that fails raises, with
+    the shortest day that breaks the same rule in its notes."""
+    played: list[int] = []
+    last: list[tuple[Kind, list[Move]]] = []
 
     @settings(
         max_examples=count,
         derandomize=False,
         database=None,
         deadline=None,
-        phases=[Phase.generate, Phase.shrink],
+        phases=[Phase.generate],
         report_multiple_bugs=False,
         suppress_health_check=list(HealthCheck),
     )
     @given(sequences(length, least=least))
     def days(day: tuple[Kind, list[Move]]) -> None:
-        nonlocal played
+        last[:] = [day]
         play(*day)
-        played += len(day[1])
+        played.append(len(day[1]))
 
-    days()
-    return played
+    try:
+        days()
+    except Exception as broken:
+        kind, moves = shortened(*last[0], broken)
+        broken.add_note("\n  ".join([f"{kind}", *map(repr, moves)]))
+        raise
+    return sum(played)
 
 
 def _is_found(fault: Fault, count: int, console: Console) -> bool:

@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from tests.sequences.moves import Kind, Move, sequences
 from tests.sequences.play import play
 
-COUNT = int(os.environ.get("OVENBIRD_TEST_SEQUENCES", "30"))
+COUNT = int(os.environ.get("OVENBIRD_TEST_SEQUENCES", "12"))
 """How many are played here."""
 
 LENGTH = 20

@@ -75,7 +75,7 @@ def _repaired(setting: Setting) -> str:
     open_entrances(setting)
     lookout = Lookout(setting)
     observed = lookout.look_twice()
-    settled = as_settled(chosen.goal, observed)
+    settled = as_settled(chosen.goal, observed, has_surge=setting.bounds.surge > 0)
     pace = Pace(spares=spares(setting, chosen))
     plan = next_wave(chosen.goal, setting.bounds, settled, untried=False, pace=pace)
     if isinstance(plan, Done) and not _is_overdue(setting, lookout, observed):

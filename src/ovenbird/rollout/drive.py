@@ -151,7 +151,8 @@ class Driver:
             self._setting.book.serves(goal.version, at=self._setting.clock.now())
             self._untried = False
         self._patience.note(self._chosen, observed)
-        return as_settled(goal, observed) if repairs else observed
+        has_surge = self._setting.bounds.surge > 0
+        return as_settled(goal, observed, has_surge=has_surge) if repairs else observed
 
     def _follow(self, plan: Plan, observed: Observed) -> str | None:
         """Do what is planned; return why all is done, or None to look again."""

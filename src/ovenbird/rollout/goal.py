@@ -114,7 +114,8 @@ def _last_good(setting: Setting, refused: Collection[str]) -> Version:
     """Find the last image that completed a rollout here, is there, and may launch."""
     for name in setting.journal.completed():
         version = setting.catalog.resolve(ImageRef.parse(name))
-        if name not in refused and version.launchable and _is_held(setting, version):
+        good = name not in refused and setting.book.has_served(name)  # not in a fleet of size 0
+        if good and version.launchable and _is_held(setting, version):
             return version
     raise Blocked(
         f"{setting.key} has nothing to go back to: no other image that may launch has completed "

@@ -70,7 +70,8 @@ def foresee_repair(
     setting: Setting, chosen: Chosen, observed: Collection[Instance], *, notes: Sequence[str] = ()
 ) -> Foreseen:
     """Rehearse a repair of a fleet as it was ``observed``, with the wishes that are in it."""
-    fleet, least = as_settled(chosen.goal, observed), setting.fleet.health.min_healthy_time
+    fleet = as_settled(chosen.goal, observed, has_surge=setting.bounds.surge > 0)
+    least = setting.fleet.health.min_healthy_time
     left = spares(setting, chosen)
     played = play(chosen.goal, setting.bounds, fleet, untried=False, procedure=ROLLING, spares=left)
     text = rehearse(

@@ -13,7 +13,9 @@ from ovenbird.rollout.bucket import is_ill, is_listed
 from ovenbird.values.instance import Goal, Health, Instance
 
 
-def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ...]:
+def as_settled(
+    goal: Goal, observed: Collection[Instance], *, has_surge: bool = True
+) -> tuple[Instance, ...]:
     """Return the fleet in which every instance that is good enough runs ``goal``.
 
     Good enough is what was accepted and is neither ill nor lost. What is kept for a switch back is
@@ -23,7 +25,8 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     repair may put it back into service.
 
     What never passed its gate and is not of ``goal`` is left out too: it is the canary of a
-    rollout, which judges it, or the failed one that it keeps for a look.
+    rollout, which judges it, or the failed one that it keeps for a look. In a fleet without surge
+    there is no room for it beside the others, so there it counts.
 
     ``next_wave(goal, bounds, as_settled(goal, observed), untried=False)`` then launches only
     ``goal``, takes back drains that nobody finished, ends what is ill or surplus, and replaces
@@ -32,14 +35,15 @@ def as_settled(goal: Goal, observed: Collection[Instance]) -> tuple[Instance, ..
     return tuple(
         replace(i, version=goal.version, launch_hash=goal.launch_hash) if _is_good(i) else i
         for i in observed
-        if not _is_apart(goal, i)
+        if not _is_apart(goal, i, has_surge=has_surge)
     )
 
 
-def _is_apart(goal: Goal, instance: Instance) -> bool:
+def _is_apart(goal: Goal, instance: Instance, *, has_surge: bool) -> bool:
     if instance.kept:
         return not (instance.quarantined and is_listed(instance))
-    return not (instance.accepted or goal.is_run_by(instance) or instance.unwanted)
+    member = instance.accepted or goal.is_run_by(instance) or instance.unwanted
+    return has_surge and not member
 
 
 def _is_good(instance: Instance) -> bool:

@@ -6,6 +6,7 @@ OvenbirdError                 1  failed: the image or the bake is bad
 ├── ProofFailed               1
 ├── CommandFailed             1  a program that we started said no
 ├── GoalFailed                1  an image did not become healthy in this fleet
+│   └── GoalRefuted           1  and the image itself is why: refused until somebody retries
 ├── Blocked                   3  nothing is wrong with the image: lock, disk, pin, capacity
 │   ├── Busy                  3  somebody else holds it
 │   │   └── Superseded        3  somebody else has taken it over since
