@@ -89,7 +89,8 @@ def ask(house: House, image: str, said: Path, ready: Barrier, wait: bool) -> Non
     os.environ[MARK] = str(said)
     with said.open("a", buffering=1) as out:
         console = Console(err=out, out=out)
-        setting = house.setting(house.site(), console, Wrapping())
+        site = house.site()
+        setting = house.setting(site, console, Wrapping())
         chosen = choose(setting, image=image)
         outcome = Outcome(before=chosen.before, after=str(chosen.goal))
         ready.wait(PATIENCE)
@@ -97,8 +98,8 @@ def ask(house: House, image: str, said: Path, ready: Barrier, wait: bool) -> Non
         try:
             if wait:
                 _when_free(
-                    setting,
-                    lambda: choose(setting, image=image),
+                    lambda: house.setting(site, console, Wrapping()),
+                    lambda now: choose(now, image=image),
                     outcome,
                     retry=False,
                     because="",

@@ -184,7 +184,7 @@ def test_an_emergency_without_a_reason_is_refused_before_anything_is_looked_at(
     with pytest.raises(ConfigurationError, match="says no reason") as told:
         rollout_task._carry_out(
             scene.driver(),
-            lambda: pytest.fail("it chose a goal"),
+            lambda _: pytest.fail("it chose a goal"),
             Console(err=scene.said, out=scene.said),
             yes=True,
             plan=False,

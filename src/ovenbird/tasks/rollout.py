@@ -201,7 +201,8 @@ def _carry_out(
     outcome = Outcome(before=chosen.before, after=str(chosen.goal))
     try:
         if wait:
-            _when_free(setting, choose, outcome, retry, because, emergency)
+            make = lambda: setting_of(setting.key.env, setting.fleet.name, console)  # noqa: E731
+            _when_free(make, choose, outcome, retry, because, emergency)
         else:
             roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
     finally:
@@ -212,22 +213,22 @@ def _carry_out(
 
 
 def _when_free(
-    setting: Setting,
+    make: Callable[[], Setting],
     choose: Callable[[Setting], Chosen],
     outcome: Any,
     retry: bool,
     because: str,
     emergency: bool,
 ) -> None:
-    """Roll out as soon as whoever is at work has finished or died; the goal is chosen then."""
+    """Roll out as soon as whoever is at work has finished or died; all is looked at anew then."""
     from ovenbird.rollout import roll_out
     from ovenbird.values.errors import Busy, Superseded
 
     while True:
         try:
-            now = setting_of(setting.key.env, setting.fleet.name, setting.console)
-            chosen = choose(now)  # and its size may be another one by now
-            roll_out(now, chosen, outcome, retry=retry, because=because, emergency=emergency)
+            setting = make()  # its size may be another one by now
+            chosen = choose(setting)
+            roll_out(setting, chosen, outcome, retry=retry, because=because, emergency=emergency)
         except Superseded:
             raise
         except Busy as busy:
