@@ -22,6 +22,7 @@ from ovenbird.rollout.goal import Chosen, choose
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.plan import Terminate
 from ovenbird.rollout.reconcile import Reconciler
+from ovenbird.rollout.repair import as_settled
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.instance import Health, Instance
 
@@ -91,10 +92,11 @@ def _ended_without_a_drain(patch: pytest.MonkeyPatch) -> None:
 
 
 def _the_lost_are_good_enough(patch: pytest.MonkeyPatch) -> None:
-    def seen_well(goal_: Any, observed: tuple[Instance, ...]) -> tuple[Instance, ...]:
-        return tuple(
+    def seen_well(goal_: Any, observed: tuple[Instance, ...], **how: bool) -> tuple[Instance, ...]:
+        well = [
             replace(i, health=Health.SERVING) if i.health is Health.LOST else i for i in observed
-        )
+        ]
+        return as_settled(goal_, well, **how)
 
     patch.setattr(drive, "as_settled", seen_well)
     patch.setattr(tend, "as_settled", seen_well)

@@ -60,8 +60,10 @@ class Kind:
         }
 
 
-SOON = replace(HEALTH, min_healthy_time=0.5)
-"""Healthy after the second look, as most of the time of a sequence is spent in looking."""
+SOON = replace(
+    HEALTH, min_healthy_time=0.5, healthy_deadline=8.0, progress_deadline=20.0, lost_after=8.0
+)
+"""Healthy after the second look and given up soon: most of a sequence is spent in looking."""
 
 LIMITS = (
     Limits(),
