@@ -206,29 +206,29 @@ class Driver:
     def _take_each(self, steps: tuple[Step, ...]) -> None:
         self._hands.wave = len(self._outcome.waves)
         taken = self._outcome.waves[-1]
-        self._disbelieve(steps)
         for step in steps:
             if not isinstance(step, Retire):
+                self._disbelieve(step)
                 taken.append(Taken(step=step, token=self._hands.take(step)))
         if leaving := [step for step in steps if isinstance(step, Retire)]:
             self._hands.retire([(step.token, step.because) for step in leaving])
             taken += [Taken(step=step, token=step.token) for step in leaving]
+            for step in leaving:  # told now: where the budget was spent nobody was
+                self._disbelieve(step)
 
-    def _disbelieve(self, steps: tuple[Step, ...]) -> None:
+    def _disbelieve(self, step: Step) -> None:
         """Stop where a balancer is told the same again and again, and does not show it."""
-        for step in steps:
-            if not isinstance(step, (Register, Retire)):
-                continue
-            told = self._told[type(step), step.token] = (
-                self._told.get((type(step), step.token), 0) + 1
+        if not isinstance(step, (Register, Retire)):
+            return
+        key = type(step), step.token
+        told = self._told[key] = self._told.get(key, 0) + 1
+        if told > MOST_TRIES:
+            raise BalancerUnreachable(
+                f"The balancers were told {MOST_TRIES} times to "
+                f"{'take' if isinstance(step, Register) else 'let go of'} {step.token}, and "
+                "do not show it.",
+                remedy="Nothing more was done. See what they say, then run this again.",
             )
-            if told > MOST_TRIES:
-                raise BalancerUnreachable(
-                    f"The balancers were told {MOST_TRIES} times to "
-                    f"{'take' if isinstance(step, Register) else 'let go of'} {step.token}, and "
-                    "do not show it.",
-                    remedy="Nothing more was done. See what they say, then run this again.",
-                )
 
     def _goal_failed(self, why: str, tokens: tuple[str, ...]) -> GoalFailed:
         setting, goal = self._setting, self._chosen.goal
