@@ -111,7 +111,7 @@ def rebuild(setting: Setting, token: str, *, because: str) -> Wish:
 
     Raises `Blocked` where nothing has settled, or the engine does not show the instance.
     """
-    chosen, observed = _ready_for(setting), observed_in(setting)
+    chosen, observed = ready_for(setting), observed_in(setting)
     if chosen.barred is not None:
         raise chosen.barred
     instance = _found(setting, observed, token)
@@ -140,7 +140,7 @@ def quarantine(setting: Setting, token: str, lasting: timedelta, *, because: str
     only the end of its time changes. Raises as `rebuild`, and as `require_quarantine`.
     """
     require_quarantine(setting)
-    chosen, observed = _ready_for(setting), observed_in(setting)
+    chosen, observed = ready_for(setting), observed_in(setting)
     instance, until = _found(setting, observed, token), setting.clock.now() + lasting
     is_out = instance.quarantined and not is_listed(instance)
     if chosen.barred is not None and not is_out:
@@ -196,7 +196,8 @@ def require_quarantine(setting: Setting) -> None:
     )
 
 
-def _ready_for(setting: Setting) -> Chosen:
+def ready_for(setting: Setting) -> Chosen:
+    """Resolve what takes the place of an instance; raise where nothing can, or may not now."""
     _refuse_jobs(setting, "has no machine to replace")
     _refuse_removed(setting)
     chosen = choose_repair(setting)

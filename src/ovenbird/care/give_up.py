@@ -10,19 +10,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from ovenbird.care.acts import Wish, require_quarantine
+from ovenbird.care.acts import Wish, ready_for, require_quarantine
 from ovenbird.care.changes import Sightings
 from ovenbird.care.drift import Finding, Survey
 from ovenbird.fleet.drift import Bucket
 from ovenbird.fleet.health import CONSOLE_LINES
 from ovenbird.rollout.consoles import Consoles
-from ovenbird.rollout.goal import choose_repair
 from ovenbird.rollout.intent import foresee_repair
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.state.history import Deed
-from ovenbird.values.errors import Blocked
 from ovenbird.values.instance import Instance
 
 
@@ -36,13 +34,7 @@ def give_up(found: Survey, *, quarantine: timedelta | None = None, because: str 
     setting, leaving = found.setting, found.given_up
     if quarantine is not None:
         require_quarantine(setting)
-    chosen = choose_repair(setting)
-    if chosen is None:
-        raise Blocked(
-            f"Nothing has completed in {setting.key} yet, so no image has settled to launch.",
-            remedy=f"Nothing was done. Roll out first: invoke rollout {setting.fleet.name} "
-            f"--env {setting.key.env}",
-        )
+    chosen = ready_for(setting)
     if chosen.barred is not None:
         raise chosen.barred
     until = None if quarantine is None else setting.clock.now() + quarantine
