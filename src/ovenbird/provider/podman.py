@@ -40,6 +40,7 @@ class PodmanProvider:
     def __init__(self, *, folder: Path, site: str, longest_call: float = LONGEST_CALL) -> None:
         self._folder, self.site = folder, site
         self._podman = Podman(folder, longest_call=longest_call)
+        self._layers = podman_changes.Layers(self._podman)
 
     @cached_property
     def place(self) -> str:
@@ -49,6 +50,7 @@ class PodmanProvider:
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         """Report them ordered by slot, then by age."""
         listed = self._listed({"env": fleet.env, "fleet": fleet.name})
+        self._layers.listed = [seen.token for seen in listed]
         return tuple(sorted(listed, key=lambda s: (s.slot, s.launched_at, s.token)))
 
     def launch(self, order: Order) -> Seen:
@@ -154,7 +156,7 @@ class PodmanProvider:
         return podman_store.hex_id(artifact) in done.stdout.replace("sha256:", "").split()
 
     def changes(self, token: str) -> Collection[Change]:
-        return podman_changes.compared(self._podman, token)
+        return podman_changes.compared(self._podman, token, known=self._layers)
 
     def volumes(self, fleet: FleetKey) -> Collection[Volume]:
         return podman_volumes.listed(self._podman, fleet, site=self.site)

@@ -1,13 +1,15 @@
 """What somebody did to the files of a container, from podman's own comparison with its image.
 
 podman knows the paths on every storage driver; when they changed only the container's own layer
-of an overlay tells, where it can be read. Both together take 0.1 s a container.
+of an overlay tells, where it can be read. A comparison takes 0.05 s a container;
+where they lie is asked once for all of a fleet.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Collection
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +22,7 @@ from ovenbird.provider.podman_errors import gone
 from ovenbird.values.errors import EngineUnreachable
 from ovenbird.values.instance import Change, ChangeKind
 
-_ASKED = "{{json .GraphDriver.Data}}"
+_ASKED = "{{.Name}} {{json .GraphDriver.Data}}"
 
 
 class _Difference(BaseModel):
@@ -29,7 +31,35 @@ class _Difference(BaseModel):
     deleted: list[str] | None = None
 
 
-def compared(podman: Podman, token: str) -> Collection[Change]:
+class Layers:
+    """Where containers lie in their overlay: asked once, for all that were listed together."""
+
+    def __init__(self, podman: Podman) -> None:
+        self._podman, self._lock = podman, threading.Lock()
+        self._known: dict[str, list[Path]] = {}
+        self.listed: Collection[str] = ()
+        """Tokens that are worth asking for in one go."""
+
+    def of(self, token: str) -> list[Path]:
+        """Name the layers of a container, its own first; [] with another driver."""
+        with self._lock:
+            if token not in self._known:
+                self._ask({token, *self.listed} - self._known.keys())
+            return self._known.get(token, [])
+
+    def _ask(self, tokens: Collection[str]) -> None:
+        asked = ("inspect", "--type", "container", "--format", _ASKED, *sorted(tokens))
+        # One that has gone meanwhile makes this fail, and the others are told all the same.
+        said = self._podman.ask(*asked, doing="Asking where containers lie", check=False).stdout
+        for line in said.splitlines():
+            name, _, told = line.partition(" ")
+            data = json.loads(told or "null") or {}
+            lower = data.get("LowerDir", "").split(":")
+            layers = [Path(each) for each in (data.get("UpperDir", ""), *lower) if each]
+            self._known[name.removeprefix("/")] = layers
+
+
+def compared(podman: Podman, token: str, *, known: Layers) -> Collection[Change]:
     """Compare a container with its image; () for one that is gone."""
     done = podman.ask("diff", "--format", "json", token, doing=f"Comparing {token}", check=False)
     if done.code:
@@ -41,7 +71,7 @@ def compared(podman: Podman, token: str) -> Collection[Change]:
             evidence=done.stderr,
         )
     found = _Difference.model_validate_json(done.stdout.strip() or "{}")
-    layers = _layers(podman, token)
+    layers = known.of(token)
     kinds = (
         (ChangeKind.ADDED, found.added),
         (ChangeKind.CHANGED, found.changed),
@@ -57,15 +87,6 @@ def compared(podman: Podman, token: str) -> Collection[Change]:
         or _is_changed_itself(layers, path)
     ]
     return tuple(sorted(told, key=lambda change: change.path))
-
-
-def _layers(podman: Podman, token: str) -> list[Path]:
-    """Name the layers of a container's overlay, its own first; [] with another driver."""
-    asked = ("inspect", "--type", "container", "--format", _ASKED, token)
-    said = podman.ask(*asked, doing=f"Asking where {token} lies", check=False).stdout.strip()
-    data = json.loads(said or "{}") or {}
-    lower = data.get("LowerDir", "").split(":")
-    return [Path(each) for each in (data.get("UpperDir", ""), *lower) if each]
 
 
 def _when(layers: list[Path], path: str) -> datetime | None:
