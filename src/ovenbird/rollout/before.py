@@ -42,7 +42,7 @@ def before_first_wave(setting: Setting, chosen: Chosen, begun: Begun, lease: Lea
         f"The job {spec.name} of {chosen.goal} {ended.because} in {setting.key}, so nothing was "
         "rolled.",
         why=f"its job {spec.name} {ended.because}",
-        remedy=f"Read all of it: invoke fleet.logs {ended.token} --env {setting.key.env}\n"
+        remedy=f"Read all of it: invoke fleet.logs {ended.token}\n"
         "Bake a fixed image, or run the job once more with --retry.",
         evidence=ended.console,
     )
