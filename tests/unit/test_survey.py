@@ -130,7 +130,7 @@ class Files:
         monkeypatch.setattr(surveying, "load_environments", lambda _: sorted(self.envs))
         monkeypatch.setattr(surveying, "load_fleets", self._load)
         monkeypatch.setattr(rolling, "setting", lambda *_: scene.driver())
-        monkeypatch.setattr(surveying, "provider_named", lambda *_, **__: scene.provider)
+        monkeypatch.setattr(surveying, "engine_named", lambda *_, **__: scene.provider)
 
     def _load(self, _: Path, env: str) -> dict[str, Fleet]:
         said = self.envs.get(env)

@@ -98,7 +98,7 @@ def test_one_in_use_is_not_deleted(scene: Scene, tmp_path: Path) -> None:
     stored = listed(scene, tmp_path)[0]
 
     with pytest.raises(Blocked, match="is in use by") as told:
-        delete_volume(scene.site, stored, clock=scene.clock, engine_of=engine_of(scene))
+        delete_volume(tmp_path, scene.site, stored, clock=scene.clock, engine_of=engine_of(scene))
 
     assert told.value.exit_code == 3
     assert len(listed(scene, tmp_path)) == 2
@@ -111,7 +111,12 @@ def test_one_that_nobody_uses_is_deleted_and_the_history_says_by_whom(
     stored = listed(scene, tmp_path)[1]
 
     delete_volume(
-        scene.site, stored, because="moved", clock=scene.clock, engine_of=engine_of(scene)
+        tmp_path,
+        scene.site,
+        stored,
+        because="moved",
+        clock=scene.clock,
+        engine_of=engine_of(scene),
     )
 
     assert [s.where for s in listed(scene, tmp_path)] == ["dev/web-0"]
@@ -130,7 +135,7 @@ def test_while_somebody_is_at_work_on_its_fleet_nothing_is_deleted(
     stored = listed(scene, tmp_path)[1]
 
     with scene.driver().leases.taken("rollout"), pytest.raises(Busy) as told:
-        delete_volume(scene.site, stored, clock=scene.clock, engine_of=engine_of(scene))
+        delete_volume(tmp_path, scene.site, stored, clock=scene.clock, engine_of=engine_of(scene))
 
     assert told.value.exit_code == 3
     assert len(listed(scene, tmp_path)) == 2
@@ -208,6 +213,6 @@ def at_the_command_line(
     monkeypatch.chdir(project)
     monkeypatch.setattr(site, "open_site", lambda: scene.site)
     monkeypatch.setattr("ovenbird.assembly.project_folder", lambda _folder: project)
-    monkeypatch.setattr(volumes, "provider_named", lambda *_, **__: scene.provider)
+    monkeypatch.setattr(volumes, "engine_named", lambda *_, **__: scene.provider)
     monkeypatch.setattr(Console, "interactive", property(lambda _: typed is not None))
     monkeypatch.setattr(sys, "stdin", io.StringIO(typed or ""))

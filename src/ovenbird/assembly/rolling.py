@@ -7,6 +7,7 @@ from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+from ovenbird.assembly.engines import engine_named
 from ovenbird.balancer import Balancer
 from ovenbird.balancer.registry import balancers_for
 from ovenbird.catalog import Catalog
@@ -15,7 +16,6 @@ from ovenbird.config import load_environments, load_fleets
 from ovenbird.console import Console
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
 from ovenbird.provider import Engine
-from ovenbird.provider.registry import provider_named
 from ovenbird.rollout.book import Book, Standing, being_removed
 from ovenbird.rollout.bounded import LONGEST_CALL, BoundedBalancer, BoundedProvider
 from ovenbird.rollout.calls import Calls
@@ -79,7 +79,7 @@ def setting(
 ) -> Setting:
     """Make everything ready for work on one fleet; without ``recorded`` of its file's size."""
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
-    provider = provider_named(fleet.provider, folder=site.folder, site=site.id)
+    provider = engine_named(fleet.provider, project=project, site=site)
     balancers = balancers_for(key, fleet.balancers, folder=site.folder, health=fleet.health)
     return setting_with(
         project,

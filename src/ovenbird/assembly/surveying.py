@@ -8,12 +8,12 @@ from datetime import datetime
 from pathlib import Path
 
 from ovenbird.assembly import rolling
+from ovenbird.assembly.engines import engine_named
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import load_environments, load_fleets
 from ovenbird.console import Console
 from ovenbird.provider import Engine
-from ovenbird.provider.registry import provider_named
 from ovenbird.report.left import Left, left_of, places_of
 from ovenbird.report.rows import Images, Row
 from ovenbird.report.status import Status, status_of
@@ -61,7 +61,7 @@ def survey(
         try:
             wanted = load_fleets(project, one) if one in described or one not in there else {}
             found.fleets.extend(_looked_at(project, site, console, wanted, fleet))
-            found.left.extend(_left(site, one, fleet, wanted, places))
+            found.left.extend(_left(project, site, one, fleet, wanted, places))
         except ConfigurationError as error:
             found.faults.append(error)
     if fleet and not (found.fleets or found.left or found.faults):
@@ -83,6 +83,7 @@ def _looked_at(
 
 
 def _left(
+    project: Path,
     site: Site,
     env: str,
     only: str,
@@ -96,7 +97,7 @@ def _left(
         return []
 
     def engine_of(provider: str) -> Engine:
-        return BoundedProvider(provider_named(provider, folder=site.folder, site=site.id))
+        return BoundedProvider(engine_named(provider, project=project, site=site))
 
     images = Images(Catalog(site.database).versions())
     return [

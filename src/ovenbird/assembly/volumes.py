@@ -13,11 +13,11 @@ from pathlib import Path
 
 from sqlalchemy import select
 
+from ovenbird.assembly.engines import engine_named
 from ovenbird.clock import Clock, SystemClock
 from ovenbird.config import load_environments, load_fleets
 from ovenbird.config.wording import did_you_mean
 from ovenbird.provider import Engine
-from ovenbird.provider.registry import provider_named
 from ovenbird.rollout.bounded import LONGEST_CALL, BoundedProvider
 from ovenbird.rollout.calls import Calls
 from ovenbird.rollout.lease import Leases
@@ -56,7 +56,7 @@ def volumes_of(
     Sorted by environment, fleet, slot and name. Raises `EngineUnreachable` where an engine does
     not answer: a list that leaves out somebody's data would be a lie.
     """
-    open_engine = engine_of or partial(provider_named, folder=site.folder, site=site.id)
+    open_engine = engine_of or partial(engine_named, project=project, site=site)
     found: list[Stored] = []
     for one, name, provider, wanted in _fleets(project, site.database, env=env, fleet=fleet):
         engine = BoundedProvider(open_engine(provider), longest=LONGEST_CALL)
@@ -82,6 +82,7 @@ def volume_named(stored: list[Stored], name: str) -> Stored:
 
 
 def delete_volume(
+    project: Path,
     site: Site,
     stored: Stored,
     *,
@@ -94,7 +95,7 @@ def delete_volume(
     While nobody else is at work on its fleet: between two instances of a rollout a volume is
     free, and wanted. Raises `Busy` then, and `Blocked` where something has it attached.
     """
-    open_engine = engine_of or partial(provider_named, folder=site.folder, site=site.id)
+    open_engine = engine_of or partial(engine_named, project=project, site=site)
     clock, volume = clock or SystemClock(), stored.volume
     require_unused(stored)
     calls = Calls(site.folder, volume.fleet, clock, longest=LONGEST_CALL)

@@ -14,6 +14,7 @@ from ovenbird.values.errors import ConfigurationError, Fault
 
 if TYPE_CHECKING:
     from ovenbird.config.variables import JSON
+    from ovenbird.values.engine import EngineSettings
     from ovenbird.values.family import BakeEnvironment, Family
     from ovenbird.values.fleet import Fleet
 
@@ -21,6 +22,7 @@ __all__ = [
     "faults_of",
     "load_bake_environment",
     "load_bake_variables",
+    "load_engines",
     "load_environments",
     "load_families",
     "load_fleets",
@@ -78,6 +80,13 @@ def load_bake_variables(project: Path) -> dict[str, JSON]:
     return environment.bake_variables(project)
 
 
+def load_engines(project: Path) -> dict[str, EngineSettings]:
+    """What ``inventories/engines.yml`` says of each engine; {} where there is no such file."""
+    from ovenbird.config import engines
+
+    return engines.engines(project)
+
+
 def roles_reached(project: Path, playbook: str) -> tuple[str, ...]:
     """The names of the roles that a playbook reaches, sorted, dependencies included.
 
@@ -98,7 +107,7 @@ def faults_of(project: Path) -> tuple[Fault, ...]:
     def collect(error: ConfigurationError) -> None:
         faults.update(dict.fromkeys(error.faults))
 
-    for verb in (load_families, load_bake_environment, load_bake_variables):
+    for verb in (load_families, load_bake_environment, load_bake_variables, load_engines):
         try:
             verb(project)
         except ConfigurationError as error:

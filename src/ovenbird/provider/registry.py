@@ -6,11 +6,13 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from ovenbird.provider import Engine
+from ovenbird.values.engine import EngineSettings
 from ovenbird.values.errors import ConfigurationError
 
 GROUP = "ovenbird.providers"
 """A package adds a provider with an entry point of this group: a class called as
-``CLASS(folder=PATH, site=ID)``."""
+``CLASS(folder=PATH, site=ID)``, with ``settings=`` where inventories/engines.yml says something of
+it."""
 
 
 def provider_names() -> tuple[str, ...]:
@@ -18,7 +20,9 @@ def provider_names() -> tuple[str, ...]:
     return tuple(sorted({point.name for point in entry_points(group=GROUP)}))
 
 
-def provider_named(name: str, *, folder: Path, site: str) -> Engine:
+def provider_named(
+    name: str, *, folder: Path, site: str, settings: EngineSettings | None = None
+) -> Engine:
     """Open the provider ``name`` for one site; ``folder`` is where it may keep files of its own.
 
     Nothing is started and no engine is asked yet. Raises `ConfigurationError` for a name that no
@@ -30,5 +34,6 @@ def provider_named(name: str, *, folder: Path, site: str) -> Engine:
             f"There is no provider {name!r}.",
             remedy=f"Use one of these: {', '.join(provider_names())}.",
         )
-    provider: Engine = found.load()(folder=folder, site=site)
+    said = {} if settings is None else {"settings": settings}
+    provider: Engine = found.load()(folder=folder, site=site, **said)
     return provider

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
@@ -48,13 +49,15 @@ def logs(_: Any, instance: str, lines: str = "200", follow: bool = False) -> Non
 
 
 def _logs_of(site: Site, named: Named) -> Logs:
+    from ovenbird.assembly import project_folder
+    from ovenbird.assembly.engines import engine_named
     from ovenbird.clock import SystemClock
-    from ovenbird.provider.registry import provider_named
     from ovenbird.report.logs import Logs as Source
     from ovenbird.rollout.bounded import BoundedProvider
     from ovenbird.rollout.consoles import Consoles
 
-    engine = provider_named(named.provider, folder=site.folder, site=site.id)
+    project = project_folder(Path.cwd())
+    engine = engine_named(named.provider, project=project, site=site)
     consoles = Consoles(site.folder / "consoles")
     return Source(named, BoundedProvider(engine), consoles, SystemClock(), site=site.id)
 

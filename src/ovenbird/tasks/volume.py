@@ -49,6 +49,7 @@ def list_(_: Any, env: str = "", fleet: str = "", json: bool = False) -> None:
 )
 def delete(_: Any, name: str, yes: bool = False, confirm: str = "", because: str = "") -> None:
     """Delete a volume and all that is on it, for ever; asks twice. Refused while it is in use."""
+    from ovenbird.assembly import project_folder
     from ovenbird.assembly.volumes import delete_volume, require_unused, volume_named
     from ovenbird.state.site import open_site
 
@@ -59,7 +60,8 @@ def delete(_: Any, name: str, yes: bool = False, confirm: str = "", because: str
     if not _confirmed(console, name, yes=yes, confirm=confirm):
         console.note("Nothing was deleted.")
         return
-    delete_volume(open_site(), stored, because=because)
+    project = project_folder(Path.cwd())
+    delete_volume(project, open_site(), stored, because=because)
     console.step(f"{name} is deleted")
 
 
