@@ -21,10 +21,18 @@ class Console:
     """Writes for one person. ``quiet`` (for ``--json``) keeps steps, but colour never leaves a
     terminal and stdout carries results only."""
 
-    def __init__(self, *, err: TextIO | None = None, out: TextIO | None = None) -> None:
+    def __init__(
+        self, *, err: TextIO | None = None, out: TextIO | None = None, name: str = ""
+    ) -> None:
         self._err, self._out = err or sys.stderr, out or sys.stdout
+        self._name = name
         self._depth = 0
         self._live = False
+
+    def of(self, name: str) -> Console:
+        """Return a console for one of several that work side by side: each line begins with its
+        name, and none is overwritten."""
+        return Console(err=self._err, out=self._out, name=name)
 
     def step(self, text: str) -> None:
         """Say one thing that is being done."""
@@ -53,7 +61,7 @@ class Console:
 
     def progress(self, text: str) -> None:
         """Overwrite one live line; nothing at all where there is no terminal."""
-        if self._err.isatty():
+        if self._err.isatty() and not self._name:
             self._err.write(f"\r\x1b[2K{'  ' * self._depth}  {text[:100]}")
             self._err.flush()
             self._live = True
@@ -101,7 +109,7 @@ class Console:
 
     def _write(self, text: str) -> None:
         self._end_live()
-        print(text, file=self._err, flush=True)
+        print(f"{self._name}: {text}" if self._name else text, file=self._err, flush=True)
 
     def _end_live(self) -> None:
         if self._live:

@@ -88,7 +88,7 @@ def clean(project: Path, site: Site, console: Console) -> None:
 
 
 def _bake(bakery: Bakery) -> Version:
-    result = bake("web", bakery, Wish(because="quickstart"))
+    result = bake("web", [bakery], Wish(because="quickstart"))
     if not result.fresh:
         bakery.console.step(f"{result.version} is that image already: {result.because}")
     return result.version

@@ -13,7 +13,7 @@ from ovenbird.bake.ledger import Ledger
 
 
 def opened(bakes: Path, token: str = "bake-web-1") -> Ledger:
-    return Ledger.open(bakes / token, token=token, family="web")
+    return Ledger.open(bakes / token, token=token, family="web", oven="podman")
 
 
 def test_an_open_bake_names_its_own_process(tmp_path: Path) -> None:

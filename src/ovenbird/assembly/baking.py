@@ -2,21 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.oven import Oven
-from ovenbird.bake.oven_podman import PodmanOven
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import load_bake_environment, load_bake_variables, load_families
 from ovenbird.console import Console
-from ovenbird.provider.podman import PodmanProvider
+from ovenbird.provider import Engine
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
 from ovenbird.values.errors import ConfigurationError
 
-OVENS = ("podman",)
+
+def _on_podman(_project: Path, site: Site) -> tuple[Oven, Engine]:
+    from ovenbird.bake.oven_podman import PodmanOven
+    from ovenbird.provider.podman import PodmanProvider
+
+    provider = PodmanProvider(folder=site.folder, site=site.id)
+    return PodmanOven(provider, folder=site.folder), provider
+
+
+OVENS: Mapping[str, Callable[[Path, Site], tuple[Oven, Engine]]] = {"podman": _on_podman}
+"""How each engine is opened for a bake; each imports only what it needs."""
+
+
+def bakeries(project: Path, site: Site, console: Console, *, on: str) -> list[Bakery]:
+    """Make everything ready for a bake on each engine of a list like ``podman,lxd``."""
+    names = list(dict.fromkeys(name.strip() for name in on.split(",")))
+    if len(names) == 1:
+        return [bakery(project, site, console, on=names[0])]
+    return [bakery(project, site, console.of(name), on=name) for name in names]
 
 
 def bakery(project: Path, site: Site, console: Console, *, on: str = "podman") -> Bakery:
@@ -26,8 +44,7 @@ def bakery(project: Path, site: Site, console: Console, *, on: str = "podman") -
             f"Nothing can be baked on {on!r} here.",
             remedy=f"Allowed with --on: {', '.join(OVENS)}.",
         )
-    provider = PodmanProvider(folder=site.folder, site=site.id)
-    oven: Oven = PodmanOven(provider, folder=site.folder)
+    oven, provider = OVENS[on](project, site)
     return Bakery(
         project=project,
         site=site,

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 
 from ovenbird.assembly.baking import OVENS
 from ovenbird.bake.guard import faults_of as guard_faults
-from ovenbird.bake.template import check, render
+from ovenbird.bake.template import check, render, source_file
 from ovenbird.config import faults_of as configuration_faults
 from ovenbird.config import load_families
 from ovenbird.values.errors import ConfigurationError, Fault
@@ -19,9 +20,11 @@ def faults_of_project(project: Path) -> list[Fault]:
         families = load_families(project)
     except ConfigurationError:
         return faults  # told above, each with its line
-    for family in families.values():
+    first, *others = OVENS
+    used = [first, *(on for on in others if (project / "packer" / source_file(on)).exists())]
+    for family, provider in product(families.values(), used):
         try:
-            rendered = render(family, project=project, provider=OVENS[0], parent_artifact="none")
+            rendered = render(family, project=project, provider=provider, parent_artifact="none")
             check(rendered, project=project)
         except ConfigurationError as error:
             faults += [fault for fault in error.faults if fault not in faults]

@@ -2,27 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 from ovenbird.bake.bakery import Bakery, Result, Wish
 from ovenbird.bake.ingredients import recipe_of
 from ovenbird.bake.known import already, family_named, known_version
+from ovenbird.values.errors import Blocked
 from ovenbird.values.family import Family
-from ovenbird.values.image import Version
+from ovenbird.values.image import Artifact, ImageRef, Version
 
 
-def bake(name: str, bakery: Bakery, wish: Wish) -> Result:
-    """Bake a family, and before it each ancestor whose recipe is not known.
+def bake(name: str, bakeries: Sequence[Bakery], wish: Wish) -> Result:
+    """Bake a family on every engine, and before it each ancestor whose recipe is not known.
 
     Raises `ConfigurationError` (2), `Blocked` (3), or `BakeFailed` and `ProofFailed` (1); then
-    nothing half made is left.
+    nothing half made is left, and what other engines have finished stays.
     """
-    *ancestors, family = _line(name, bakery)
+    *ancestors, family = _line(name, bakeries[0])
+    if len(bakeries) > 1 and wish.force:
+        wish = replace(wish, since=bakeries[0].clock.now())
     parent: Version | None = None
     for ancestor in ancestors:
-        as_it_is = replace(wish, force=False, refresh=False)
-        parent = _bake_one(ancestor, parent, bakery, as_it_is).version
-    return _bake_one(family, parent, bakery, wish)
+        as_it_is = replace(wish, force=False, refresh=False, since=None)
+        parent = _on_each(ancestor, parent, bakeries, as_it_is).version
+    return _on_each(family, parent, bakeries, wish)
+
+
+def _on_each(
+    family: Family, parent: Version | None, bakeries: Sequence[Bakery], wish: Wish
+) -> Result:
+    """Bake one family side by side, until one version has an artifact on every engine."""
+    if len(bakeries) == 1:
+        return _bake_one(family, parent, bakeries[0], wish)
+    from ovenbird.bake.abreast import abreast
+
+    results = abreast([partial(_bake_one, family, parent, each, wish) for each in bakeries])
+    newest = max(results, key=lambda result: (result.version.number, result.fresh))
+    late = [b for b in bakeries if _held(newest.version, b) is None]
+    # An older image of the same recipe is not this version: its packages are of another day.
+    again = replace(wish, force=False, refresh=True)
+    abreast([partial(_bake_one, family, parent, each, again) for each in late])
+    whole = bakeries[0].catalog.resolve(ImageRef.parse(str(newest.version)))
+    if missing := [b.oven.name for b in bakeries if whole.artifact(b.oven.name) is None]:
+        raise Blocked(
+            f"{whole} has no artifact for {', '.join(missing)}: the packages of its sources moved "
+            "while it was baked.",
+            remedy=f"Nothing is lost. Bake once more: invoke bake {family.name}",
+        )
+    return replace(newest, version=whole)
+
+
+def _held(version: Version, bakery: Bakery) -> Artifact | None:
+    return bakery.catalog.resolve(ImageRef.parse(str(version))).artifact(bakery.oven.name)
 
 
 def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish) -> Result:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from ovenbird.bake.oven import Oven
@@ -46,6 +47,7 @@ class Wish:
     keep: bool = False  # leave a failed build instance for a look
     verbose: bool = False  # show Ansible's own output
     because: str = ""
+    since: datetime | None = None  # join only a version that is no older: see `Catalog.register`
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

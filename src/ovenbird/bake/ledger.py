@@ -20,7 +20,8 @@ TARGET = "build"
 @dataclass(slots=True, kw_only=True)
 class Ledger:
     """One bake on disk: ``folder/ledger.json``. ``started`` is the kernel's start time of
-    ``pid`` in clock ticks, so that a recycled pid does not count as alive."""
+    ``pid`` in clock ticks, so that a recycled pid does not count as alive; ``oven`` names the
+    engine that it bakes on."""
 
     folder: Path
     token: str
@@ -31,16 +32,18 @@ class Ledger:
     images: list[str]
     into: list[str]
     kept: bool = False
+    oven: str = "podman"
     name: str = TARGET
 
     @classmethod
-    def open(cls, folder: Path, *, token: str, family: str) -> Ledger:
+    def open(cls, folder: Path, *, token: str, family: str, oven: str) -> Ledger:
         folder.mkdir(mode=0o700, parents=True)
         pid = os.getpid()
         ledger = cls(
             folder=folder,
             token=token,
             family=family,
+            oven=oven,
             pid=pid,
             started=start_time(pid),
             containers=[],

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ from ovenbird.bake import ledger, packer, tools
 from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
 from ovenbird.bake.ingredients import SEAL
-from ovenbird.bake.lend import lend_to
+from ovenbird.bake.lend import MOUNTED, lend_to
 from ovenbird.bake.template import Rendered, check, render, render_plugins
 from ovenbird.bake.tree import tree
 from ovenbird.bake.upkeep import child_environment, clean
@@ -50,7 +51,9 @@ def make(
     log.parent.mkdir(exist_ok=True)
     started = bakery.clock.now()
     with ExitStack() as undo:
-        book = ledger.Ledger.open(bakery.bakes / token, token=token, family=family.name)
+        book = ledger.Ledger.open(
+            bakery.bakes / token, token=token, family=family.name, oven=bakery.oven.name
+        )
         undo.callback(clean, book, bakery)
         kitchen = packer.Kitchen(
             folder=book.folder, token=token, environment=child_environment(book, bakery)
@@ -60,9 +63,12 @@ def make(
             check(_render(family, "the first tree", bakery), project=bakery.project)
         source = _source(family, parent, sources, packages, book, bakery)
         rendered = _render(family, source, bakery)
+        of_source = bakery.oven.prepare(source, folder=book.folder, token=token)
+        kitchen = replace(kitchen, of_source=of_source)
         _prepare(kitchen, rendered, bakery, version)
         kitchen = replace(kitchen, secrets=_lend(kitchen, sources, bakery))
-        made = _provision(family, kitchen, book, bakery, wish, log=log)
+        built = _provision(family, kitchen, book, bakery, wish, log=log)
+        made = bakery.oven.artifact_of(built, folder=book.folder, token=token)
         book.intend(image=made)
         artifact = Artifact(
             provider=bakery.oven.name,
@@ -89,12 +95,12 @@ def make(
         )
         proof = _prove(family, baked, kitchen, book, bakery, wish)
         proven = replace(baked, ambient=proof.ambient)
-        registered = bakery.catalog.register(proven, state=ImageState.ACTIVE)
+        registered = bakery.catalog.register(
+            proven, state=ImageState.ACTIVE, joins_since=wish.since
+        )
         book.images.remove(made)  # it has an owner now
         book.write()
-        bakery.oven.name_artifact(
-            made, name=f"localhost/ovenbird-{bakery.site.id}/{family.name}:{registered.number}"
-        )
+        bakery.oven.name_artifact(made, family=family.name, number=registered.number)
         undo.pop_all()  # all went well, so there is nothing to look for
         bakery.oven.clean(containers=(), images=book.images)
         book.close()
@@ -125,6 +131,7 @@ def _source(
     with bakery.console.inside(f"Making the first tree of {definition.suite} with mmdebstrap"):
         tar = tree(
             definition,
+            needs=bakery.oven.needs,
             sources=sources,
             options=apt_options(bakery.environment),
             packages=packages,
@@ -188,8 +195,11 @@ def _provision(
     wish: Wish,
     *,
     log: Path,
-) -> str:
-    """Let Packer start the build instance and Ansible provision and seal it."""
+) -> Mapping[str, object]:
+    """Let Packer start the build instance and Ansible provision and seal it.
+
+    Returns what Packer's manifest says of the image.
+    """
     job = {
         "host": ledger.TARGET,
         "project": str(bakery.project),
@@ -201,9 +211,11 @@ def _provision(
             "ovenbird_family": family.name,
             "ovenbird_sources": list(family.sources),
         },
+        "push": {} if bakery.oven.lends_by_mount else {str(kitchen.lent): MOUNTED},
     }
     (kitchen.folder / "job.json").write_text(json.dumps(job))
-    book.into = list(bakery.oven.into(kitchen.token, lent=kitchen.lent))
+    into = bakery.oven.into(kitchen.token, folder=book.folder, lent=kitchen.lent)
+    book.into = list(into)
     book.intend(container=kitchen.token)
     bakery.console.step(f"Provisioning with {family.playbook}, then sealing")
     with Watch(bakery.console, log=log, verbose=wish.verbose) as watch:
@@ -254,7 +266,6 @@ def _prove(
             project=bakery.project,
             folder=kitchen.folder,
             site=bakery.site.id,
-            provider=bakery.provider,
             oven=bakery.oven,
             clock=bakery.clock,
             environment=kitchen.environment,

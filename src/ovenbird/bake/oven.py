@@ -7,10 +7,23 @@ seal: that way is ``into``.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from ovenbird.provider import Engine
 from ovenbird.values.image import Artifact
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TreeNeeds:
+    """What a first tree must hold to boot on an engine, beside what its family says.
+
+    ``include`` are packages, ``hooks`` shell lines that mmdebstrap runs with the tree as ``$1``.
+    """
+
+    include: tuple[str, ...] = ()
+    hooks: tuple[str, ...] = ()
 
 
 class Oven(Protocol):
@@ -18,6 +31,20 @@ class Oven(Protocol):
 
     @property
     def name(self) -> str: ...
+
+    @property
+    def needs(self) -> TreeNeeds: ...
+
+    @property
+    def boot_deadline(self) -> float:
+        """Seconds within which an instance of a good image has come up here."""
+        ...
+
+    @property
+    def lends_by_mount(self) -> bool:
+        """Say whether the template mounts what a bake is lent; else it is pushed through
+        ``into``."""
+        ...
 
     def environment(self, shims: Path) -> Mapping[str, str]:
         """Return what Packer's environment needs; ``shims`` is a folder first on its PATH."""
@@ -31,8 +58,25 @@ class Oven(Protocol):
         """Fetch a registry's image; return its artifact id."""
         ...
 
-    def into(self, build: str, *, lent: Path) -> Sequence[str]:
-        """Return the argv that reaches inside the build instance of a bake."""
+    def prepare(self, artifact_id: str, *, folder: Path, token: str) -> Mapping[str, str]:
+        """Make ready what Packer needs to start from an artifact; return variables of the source.
+
+        ``folder`` is the bake's own and goes with it. The source declares these variables.
+        """
+        ...
+
+    def into(self, build: str, *, folder: Path, lent: Path) -> Sequence[str]:
+        """Return the argv that reaches inside the build instance of a bake.
+
+        What follows it are the words of one command, each to arrive as it is; stdin too.
+        """
+        ...
+
+    def artifact_of(self, built: Mapping[str, object], *, folder: Path, token: str) -> str:
+        """Take what Packer built to where the engine keeps images; return its artifact id.
+
+        ``built`` is the entry of Packer's manifest. Raises `BakeFailed`.
+        """
         ...
 
     def start(self, artifact_id: str, *, name: str, lent: Path) -> None:
@@ -53,7 +97,7 @@ class Oven(Protocol):
         """Return the bytes that are free where the engine keeps images."""
         ...
 
-    def name_artifact(self, artifact_id: str, *, name: str) -> None:
+    def name_artifact(self, artifact_id: str, *, family: str, number: int) -> None:
         """Give an image a name at the engine, so that a person finds it and no prune takes it."""
         ...
 
@@ -69,7 +113,12 @@ class Oven(Protocol):
         """Remove what a bake created, by name or id; what is gone already is fine."""
         ...
 
-    def proof_host(self, token: str) -> str:
+    def prover(self, *, folder: Path) -> Engine:
+        """Return the engine that boots the throw-away instances of a proof, so that
+        `proof_host` gets in; ``folder`` is the bake's own."""
+        ...
+
+    def proof_host(self, token: str, *, folder: Path) -> str:
         """Return the testinfra host specification of a throw-away instance."""
         ...
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from ovenbird import process
 from ovenbird.bake.lend import MOUNTED
-from ovenbird.provider import podman_engine
+from ovenbird.bake.oven import TreeNeeds
+from ovenbird.provider import Engine, podman_engine
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.values.image import Artifact
 
@@ -21,6 +22,9 @@ class PodmanOven:
     """Bakes OCI images in the store of this machine's podman."""
 
     name = "podman"
+    needs = TreeNeeds()
+    boot_deadline = 90.0
+    lends_by_mount = True
 
     def __init__(self, provider: PodmanProvider, *, folder: Path) -> None:
         self._provider, self._folder = provider, folder
@@ -40,8 +44,14 @@ class PodmanOven:
         done = self._podman(f"Fetching {reference}", "pull", "--quiet", reference)
         return f"sha256:{done.stdout.strip().removeprefix('sha256:')}"
 
-    def into(self, build: str, *, lent: Path) -> Sequence[str]:
+    def prepare(self, artifact_id: str, *, folder: Path, token: str) -> Mapping[str, str]:
+        return {}
+
+    def into(self, build: str, *, folder: Path, lent: Path) -> Sequence[str]:
         return ["podman", "exec", "-i", "--env-file", str(lent / "environment"), build]
+
+    def artifact_of(self, built: Mapping[str, object], *, folder: Path, token: str) -> str:
+        return str(built["artifact_id"])
 
     def start(self, artifact_id: str, *, name: str, lent: Path) -> None:
         mount = f"{lent}:{MOUNTED}:ro"
@@ -61,7 +71,8 @@ class PodmanOven:
     def free(self) -> int:
         return shutil.disk_usage(Path(self._where).parent).free
 
-    def name_artifact(self, artifact_id: str, *, name: str) -> None:
+    def name_artifact(self, artifact_id: str, *, family: str, number: int) -> None:
+        name = f"localhost/ovenbird-{self._provider.site}/{family}:{number}"
         self._podman(f"Naming the image {name}", "tag", artifact_id, name)
 
     def stands(self, container: str) -> bool:
@@ -85,7 +96,10 @@ class PodmanOven:
             ):
                 self._podman("Removing a half-made image", "rmi", "--no-prune", image)
 
-    def proof_host(self, token: str) -> str:
+    def prover(self, *, folder: Path) -> Engine:
+        return self._provider
+
+    def proof_host(self, token: str, *, folder: Path) -> str:
         return f"podman://{token}"
 
     def enter(self, container: str) -> tuple[str, str]:

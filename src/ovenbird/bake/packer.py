@@ -25,6 +25,7 @@ class Kitchen:
     folder: Path
     token: str
     environment: Mapping[str, str]
+    of_source: Mapping[str, str] = field(default_factory=dict)  # variables of the engine's source
     secrets: tuple[str, ...] = field(default=(), repr=False)  # never in a log
 
     @property
@@ -47,6 +48,7 @@ class Kitchen:
             "lent": str(self.lent),
             "provision": shlex.join([sys.executable, "-P", provision.__file__]),
             "manifest": str(self.manifest),
+            **self.of_source,
         }
         return [word for name, value in said.items() for word in ("-var", f"{name}={value}")]
 
@@ -92,8 +94,8 @@ def _refused(rendered: Rendered, said: str) -> ConfigurationError:
     )
 
 
-def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> str:
-    """Run the build and return the artifact id that the manifest gives for our token.
+def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> Mapping[str, object]:
+    """Run the build and return the entry that the manifest has for our token.
 
     With ``keep`` a failed build instance is left as it was when it failed.
     """
@@ -124,7 +126,7 @@ def build(kitchen: Kitchen, *, keep: bool, line: Callable[[str], None]) -> str:
         )
     for made in json.loads(kitchen.manifest.read_text())["builds"]:
         if made["custom_data"]["token"] == kitchen.token:
-            return str(made["artifact_id"])
+            return dict(made)
     raise BakeFailed(
         "Packer's manifest does not name this bake.",
         remedy="Keep the manifest post-processor in packer/image.pkr.hcl.j2 as it is shipped.",

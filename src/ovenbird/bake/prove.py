@@ -20,7 +20,7 @@ from ovenbird.bake.oven import Oven
 from ovenbird.clock import Clock
 from ovenbird.fleet.drift import ambient_of, while_proven
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
-from ovenbird.provider import Engine, Provider
+from ovenbird.provider import Provider
 from ovenbird.values.errors import ProofFailed
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import FleetKey, HealthCheck, LaunchData, Order
@@ -28,7 +28,6 @@ from ovenbird.values.image import Artifact
 from ovenbird.values.instance import EngineState, Seen, Verdict
 
 ALWAYS = ("tests/images/test_hygiene.py", "tests/images/test_identity.py")
-BOOT_DEADLINE = 90.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,13 +47,13 @@ def prove(
     project: Path,
     folder: Path,
     site: str,
-    provider: Engine,
     oven: Oven,
     clock: Clock,
     environment: Mapping[str, str],
 ) -> Proof:
     """Boot, look, knock, and throw away. Raises `ProofFailed` with what was seen."""
     key = FleetKey(site=site, env="prove", name=family.name)
+    provider = oven.prover(folder=folder)
     launch = LaunchData(
         config=json.dumps(dict(family.proof.config), sort_keys=True),
         secrets=tuple((name, value.encode()) for name, value in family.proof.secrets),
@@ -83,11 +82,12 @@ def prove(
             probe_for(smoke, console=partial(provider.console, lines=CONSOLE_LINES)),
             provider=provider,
             clock=clock,
+            deadline=oven.boot_deadline,
         )
         seconds = (clock.now() - begun).total_seconds()
         booted = [provider.changes(order.token) for order in orders]
         checks = _look_inside(
-            [oven.proof_host(order.token) for order in orders],
+            [oven.proof_host(order.token, folder=folder) for order in orders],
             family=family,
             project=project,
             report=folder / "proof.xml",
@@ -98,22 +98,24 @@ def prove(
     return Proof(boot_seconds=seconds, checks=checks, ambient=ambient_of(own))
 
 
-def _await_boot(orders: Sequence[Order], probe: Probe, *, provider: Provider, clock: Clock) -> None:
+def _await_boot(
+    orders: Sequence[Order], probe: Probe, *, provider: Provider, clock: Clock, deadline: float
+) -> None:
     waiting = {order.token: "nothing was seen of it" for order in orders}
     begun = clock.now()
-    while waiting and (clock.now() - begun).total_seconds() < BOOT_DEADLINE:
+    while waiting and (clock.now() - begun).total_seconds() < deadline:
         for seen in provider.instances(orders[0].fleet):
             if seen.token in waiting:
                 waiting[seen.token] = detail = _boot_fault(seen, probe, clock)
                 if not detail:
                     del waiting[seen.token]
                 elif seen.state is EngineState.EXITED:
-                    raise _not_booted(seen.token, detail, provider)
+                    raise _not_booted(seen.token, detail, provider, deadline)
         if waiting:
             clock.sleep(0.2)
     if waiting:
         token, detail = next(iter(waiting.items()))
-        raise _not_booted(token, detail, provider)
+        raise _not_booted(token, detail, provider, deadline)
 
 
 def _boot_fault(seen: Seen, probe: Probe, clock: Clock) -> str:
@@ -123,9 +125,9 @@ def _boot_fault(seen: Seen, probe: Probe, clock: Clock) -> str:
     return "" if look.verdict is Verdict.PASS else look.detail
 
 
-def _not_booted(token: str, detail: str, provider: Provider) -> ProofFailed:
+def _not_booted(token: str, detail: str, provider: Provider, deadline: float) -> ProofFailed:
     return ProofFailed(
-        f"An instance of the image did not come up within {BOOT_DEADLINE:g} s: {detail}.",
+        f"An instance of the image did not come up within {deadline:g} s: {detail}.",
         remedy="Correct the role; the lines above are the end of its console.",
         evidence=provider.console(token, lines=12),
     )

@@ -31,7 +31,9 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
     clean_after_the_dead(bakery)
     token = f"prove-{version.family}-{secrets.token_hex(5)}"
     with ExitStack() as undo:
-        book = ledger.Ledger.open(bakery.bakes / token, token=token, family=version.family)
+        book = ledger.Ledger.open(
+            bakery.bakes / token, token=token, family=version.family, oven=bakery.oven.name
+        )
         undo.callback(clean, book, bakery)
         proof = prove(
             replace(artifact, token=token),
@@ -39,7 +41,6 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
             project=bakery.project,
             folder=book.folder,
             site=bakery.site.id,
-            provider=bakery.provider,
             oven=bakery.oven,
             clock=bakery.clock,
             environment=child_environment(book, bakery),

@@ -8,12 +8,15 @@ the only importer of ansible_runner.
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import subprocess
 import sys
+import tarfile
 from collections.abc import Mapping
 from pathlib import Path
-from shlex import join
+from shlex import join, quote
 from typing import Any, TypedDict
 
 MARK = "::ovenbird:: "
@@ -28,6 +31,7 @@ class Job(TypedDict):
     playbook: str
     seal: str
     variables: dict[str, object]
+    push: dict[str, str]  # a folder of the bake's: where it is to be in the build instance
 
 
 class Progress(TypedDict):
@@ -43,7 +47,25 @@ def main() -> int:
     """Run the playbook and the seal on the build instance; return Ansible's exit code."""
     folder = Path(os.environ["OVENBIRD_BAKE_LEDGER"]).parent
     job: Job = json.loads((folder / "job.json").read_text())
+    into = json.loads((folder / "ledger.json").read_text())["into"]
+    for lent, there in job["push"].items():
+        _push(Path(lent), there, into)
     return _play(folder, job)
+
+
+def _push(lent: Path, there: str, into: list[str]) -> None:
+    """Send what the bake is lent to an instance that cannot mount it. It lies in /run there."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        tar.add(lent, arcname=".", filter=_as_root)
+    unpack = f"mkdir -p -m 0700 {quote(there)} && tar -x -C {quote(there)} -f -"
+    subprocess.run([*into, "/bin/sh", "-c", unpack], input=packed.getvalue(), check=True)
+
+
+def _as_root(entry: tarfile.TarInfo) -> tarfile.TarInfo:
+    entry.uid = entry.gid = 0
+    entry.uname = entry.gname = "root"
+    return entry
 
 
 def _play(folder: Path, job: Job) -> int:

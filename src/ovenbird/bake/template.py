@@ -20,7 +20,9 @@ from ovenbird.values.family import Family
 
 IMAGE = "image.pkr.hcl"
 PLUGINS = {
-    "docker": {"name": "docker", "source": "github.com/hashicorp/docker", "version": ">= 1.0.8"}
+    "docker": {"name": "docker", "source": "github.com/hashicorp/docker", "version": ">= 1.0.8"},
+    "lxd": {"name": "lxd", "source": "github.com/hashicorp/lxd", "version": ">= 1.0.0"},
+    "qemu": {"name": "qemu", "source": "github.com/hashicorp/qemu", "version": ">= 1.1.0"},
 }
 
 
@@ -60,12 +62,17 @@ class Rendered:
         return self.template, 1
 
 
+def source_file(provider: str) -> str:
+    """Name the template in ``packer/`` that says what Packer builds with on an engine."""
+    return f"source.{provider}.pkr.hcl.j2"
+
+
 def render(family: Family, *, project: Path, provider: str, parent_artifact: str) -> Rendered:
     """Render ``packer/image.pkr.hcl.j2`` for one family on one provider.
 
     Raises `ConfigurationError` with the template's file and line for an undefined variable.
     """
-    source = f"source.{provider}.pkr.hcl.j2"
+    source = source_file(provider)
     source_text = _read(project / "packer" / source)
     match = re.search(r'^source "([a-z0-9-]+)"', source_text, re.MULTILINE)
     if match is None:

@@ -14,6 +14,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ovenbird import process
+from ovenbird.bake.oven import TreeNeeds
 from ovenbird.packages.sources import Source
 from ovenbird.values.family import Definition
 
@@ -29,6 +30,7 @@ IDENTITY = 'rm -f "$1"/etc/hostname "$1"/var/lib/dbus/machine-id; : > "$1"/etc/m
 def tree(
     definition: Definition,
     *,
+    needs: TreeNeeds,
     sources: Sequence[Source],
     options: Sequence[str],
     packages: str,
@@ -36,18 +38,19 @@ def tree(
 ) -> Path:
     """Return a tar of the distribution as it is today, made once for a definition and a state.
 
-    Other trees in ``cache`` are removed: they are of days gone by.
+    Trees of the same day for other engines stay in ``cache``; those of days gone by are removed.
     """
-    made_of = json.dumps([asdict(definition), packages, LENT_TRACES, IDENTITY])
-    name = f"tree-{definition.suite}-{hashlib.sha256(made_of.encode()).hexdigest()[:16]}.tar"
+    made_of = json.dumps([asdict(definition), asdict(needs), LENT_TRACES, IDENTITY])
+    what, day = (hashlib.sha256(text.encode()).hexdigest()[:16] for text in (made_of, packages))
+    name = f"tree-{definition.suite}-{day}-{what}.tar"
     cache.mkdir(parents=True, exist_ok=True)
     made = cache / name
     if made.exists():
         return made
     draft = cache / f".{name}.{os.getpid()}"
-    sources_list = cache / f"sources-{os.getpid()}.list"
+    sources_list = cache / f"sources-{what}-{os.getpid()}.list"
     sources_list.write_text("".join(f"{source}\n" for source in sources))
-    apt = cache / f"apt-{os.getpid()}.conf"  # a file, since a proxy's password may be in it
+    apt = cache / f"apt-{what}-{os.getpid()}.conf"  # a file, since a proxy's password may be in it
     apt.touch(mode=0o600)
     apt.write_text("".join(f"{option}\n" for option in options))
     try:
@@ -56,10 +59,11 @@ def tree(
                 "mmdebstrap",
                 "--quiet",
                 f"--variant={definition.variant}",
-                f"--include={','.join(definition.include)}",
+                f"--include={','.join((*definition.include, *needs.include))}",
                 f"--aptopt={apt}",
                 "--dpkgopt=force-unsafe-io",
                 '--customize-hook=rm -f "$1"/etc/dpkg/dpkg.cfg.d/99mmdebstrap',
+                *(f"--customize-hook={hook}" for hook in needs.hooks),
                 f"--customize-hook={LENT_TRACES}",
                 f"--customize-hook={IDENTITY}",
                 "--format=tar",
@@ -75,6 +79,6 @@ def tree(
         sources_list.unlink(missing_ok=True)
         apt.unlink(missing_ok=True)
     for old in cache.glob(f"tree-{definition.suite}-*.tar"):
-        if old != made:
+        if day not in old.name:
             old.unlink()
     return made

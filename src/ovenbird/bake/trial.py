@@ -38,13 +38,15 @@ def try_role(role: str, bakery: Bakery) -> None:
     clean_after_the_dead(bakery)
     token = f"try-{role}-{secrets.token_hex(5)}"
     with ExitStack() as undo:
-        book = ledger.Ledger.open(bakery.bakes / token, token=token, family=parent.family)
+        book = ledger.Ledger.open(
+            bakery.bakes / token, token=token, family=parent.family, oven=bakery.oven.name
+        )
         undo.callback(clean, book, bakery)
         lent = book.folder / "lent"
         sources = lend(bakery.families[parent.family].sources, bakery.environment)
         options = apt_options(bakery.environment)
         lend_to(lent, sources=sources, options=options, environment=bakery.environment, secrets=())
-        book.into = list(bakery.oven.into(token, lent=lent))
+        book.into = list(bakery.oven.into(token, folder=book.folder, lent=lent))
         book.intend(container=token)
         bakery.oven.start(artifact.id, name=token, lent=lent)
         environment = {

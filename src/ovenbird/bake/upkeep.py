@@ -27,8 +27,8 @@ AT_ONCE = StopPolicy(signal="SIGKILL", timeout=0)
 
 @contextmanager
 def alone(family: Family, bakery: Bakery) -> Iterator[None]:
-    """Let one bake of a family run at a time; the kernel frees the lock of a dead one."""
-    lock = lock_of(bakery.site.folder, f"bake-{family.name}")
+    """Let one bake of a family run at a time on an engine; the kernel frees a dead one's lock."""
+    lock = lock_of(bakery.site.folder, f"bake-{family.name}-{bakery.oven.name}")
     try:
         held = lock.acquire(timeout=0)
     except Timeout:
@@ -45,6 +45,8 @@ def clean_after_the_dead(bakery: Bakery, *, kept_too: bool = False) -> None:
     """
     with lock_of(bakery.site.folder, "bakes"):
         for book in ledger.dead(bakery.bakes):
+            if book.oven != bakery.oven.name:
+                continue  # another engine's: it is cleaned when that one bakes
             if book.kept and not kept_too and bakery.oven.stands(book.token):
                 continue
             if not book.kept:

@@ -7,34 +7,21 @@ and a fleet whose channel points at a revoked image is refused with a sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, desc, func, insert, select, update
 
 from ovenbird.catalog import store
+from ovenbird.catalog.baked import Baked, join, sibling
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import artifacts, channels, versions
 from ovenbird.values.errors import Blocked, ConfigurationError
-from ovenbird.values.image import Artifact, Contract, ImageRef, ImageState, Provenance, Version
+from ovenbird.values.image import ImageRef, ImageState, Version
 from ovenbird.values.recipe import Recipe
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Baked:
-    """What a bake hands over to be registered. ``parent`` is a version's name, or None;
-    ``ambient`` are the paths that changed by themselves while it was proven."""
-
-    recipe: Recipe
-    packages: str
-    packages_at: datetime
-    parent: str | None
-    contract: Contract
-    artifact: Artifact
-    provenance: Provenance
-    log: str
-    ambient: tuple[str, ...] = ()
+__all__ = ["Baked", "Catalog"]
 
 
 class Catalog:
@@ -95,10 +82,24 @@ class Catalog:
             )
         return version
 
-    def register(self, baked: Baked, *, state: ImageState, because: str = "") -> Version:
-        """Give what was baked the next number of its family."""
+    def register(
+        self,
+        baked: Baked,
+        *,
+        state: ImageState,
+        because: str = "",
+        joins_since: datetime | None = None,
+    ) -> Version:
+        """Give what was baked the next number of its family.
+
+        A good image of the same recipe and packages for another engine has that number already:
+        then this is one more artifact of it, unless it was baked before ``joins_since``.
+        """
         family = baked.recipe.family
         with self._database.begin() as db:
+            if state is ImageState.ACTIVE and (version := sibling(db, baked, since=joins_since)):
+                join(db, version, self._id(db, version), baked)
+                return self._resolve(db, ImageRef.parse(str(version)))
             last = select(func.max(versions.c.number)).where(versions.c.family == family)
             number = (db.execute(last).scalar() or 0) + 1
             parent = self._resolve(db, ImageRef.parse(baked.parent)) if baked.parent else None

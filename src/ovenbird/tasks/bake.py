@@ -13,7 +13,7 @@ from ovenbird.tasks.verb import verb
     positional=["family"],
     help={
         "family": "A family of packer/images.yml; ancestors that are not baked yet come first.",
-        "on": "The engine to bake on.",
+        "on": "The engine to bake on, or several with commas: podman,lxd,qemu.",
         "force": "Bake although nothing that goes into the image has changed.",
         "refresh": "Bake the same recipe again if the packages in its sources moved.",
         "keep": "Leave a failed build instance for a look, and say how to enter it.",
@@ -43,9 +43,9 @@ def bake(
 
     console = Console()
     project = assembly.project_folder(Path.cwd())
-    bakery = baking.bakery(project, open_site(), console, on=on)
+    bakeries = baking.bakeries(project, open_site(), console, on=on)
     wish = Wish(force=force, refresh=refresh, keep=keep, verbose=verbose, because=because)
-    result = bake_image(family, bakery, wish)
+    result = bake_image(family, bakeries, wish)
     if json:
         told = {"baked": result.fresh, "because": result.because}
         console.document({**told, "image": image_document(result.version)})

@@ -1,0 +1,66 @@
+"""What a bake hands over, and how the artifacts of several engines become one version."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, desc, insert, select, update
+
+from ovenbird.catalog import store
+from ovenbird.state.history import Deed, record
+from ovenbird.state.tables import artifacts, versions
+from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
+from ovenbird.values.recipe import Recipe
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baked:
+    """What a bake hands over to be registered. ``parent`` is a version's name, or None;
+    ``ambient`` are the paths that changed by themselves while it was proven."""
+
+    recipe: Recipe
+    packages: str
+    packages_at: datetime
+    parent: str | None
+    contract: Contract
+    artifact: Artifact
+    provenance: Provenance
+    log: str
+    ambient: tuple[str, ...] = ()
+
+
+def sibling(db: Connection, baked: Baked, *, since: datetime | None) -> Version | None:
+    """Find the newest good version of the same recipe and packages without such an artifact.
+
+    With ``since`` one that was baked before it does not count.
+    """
+    query = (
+        select(versions)
+        .where(versions.c.family == baked.recipe.family)
+        .where(versions.c.fingerprint == baked.recipe.fingerprint)
+        .where(versions.c.packages == baked.packages)
+        .where(versions.c.state == ImageState.ACTIVE)
+        .order_by(desc(versions.c.number))
+    )
+    if since is not None:
+        query = query.where(versions.c.baked_at >= since)
+    found = store.read(db, query)
+    return next((v for v in found if v.artifact(baked.artifact.provider) is None), None)
+
+
+def join(db: Connection, version: Version, version_id: int, baked: Baked) -> None:
+    """Give a version one more artifact, and write the history."""
+    db.execute(insert(artifacts).values(**store.artifact_row(baked.artifact, version_id)))
+    ambient = sorted({*version.ambient, *baked.ambient})
+    db.execute(update(versions).where(versions.c.id == version_id).values(ambient=ambient))
+    deed = Deed(
+        at=baked.artifact.baked_at,
+        by=baked.provenance.by,
+        verb="bake",
+        subject=str(version),
+        after=f"an artifact for {baked.artifact.provider}",
+        because=baked.provenance.because,
+        outcome="done",
+    )
+    record(db, deed)
