@@ -13,9 +13,10 @@ from ovenbird.values.procedure import Budget, OnFailure, Procedure, Strategy
 VERBS = (
     *("roll", "roll back", "tend", "tend --resume", "scale", "scale reset", "rebuild"),
     *("quarantine", "drift", "drift --repair", "unpin", "pause", "resume", "cancel"),
-    *("retry", "remove"),
+    *("retry", "remove", "revoke", "plan a scale", "plan a rebuild", "plan a quarantine"),
 )
-"""What an operator says."""
+"""What an operator says. What is planned is carried out after the next move, as by one who was
+asked and took his time to answer."""
 
 HANDS = ("exit", "lose", "find", "ail", "write", "pass by")
 """What happens to a fleet without anybody's verb."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from datetime import timedelta
 from itertools import count
 
@@ -20,11 +20,13 @@ from ovenbird.care.drift import survey
 from ovenbird.care.give_up import give_up
 from ovenbird.care.removal import remove
 from ovenbird.care.tend import tend
+from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock
 from ovenbird.fleet.health import Probe
 from ovenbird.rollout import act, bounded, lookout, reins
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import GoalFailed, OvenbirdError
+from ovenbird.values.image import ImageRef, ImageState
 from ovenbird.values.instance import EngineState, Look, Seen, Verdict
 
 AN_HOUR = timedelta(hours=1)
@@ -76,13 +78,22 @@ class Day:
     scene: Scene
     death: Death
     watch: Watch
+    planned: list[Wish] = field(default_factory=list)
 
     def make(self, move: Move) -> None:
         """Let a move happen. What a verb refuses, and the death of its driver, are no faults."""
+        answered = self.planned.pop() if self.planned else None
         verb = self._verb(move)
         if verb is None:
             self.touch(move.what, move.which)
-            return
+        else:
+            self._say(verb, move)
+        if answered is not None:
+            self.watch.bounds = answered.setting.bounds
+            with suppress(OvenbirdError):
+                carry_out(answered)
+
+    def _say(self, verb: Callable[[], object], move: Move) -> None:
         self.scene.clock.wake()
         if move.beside:
             slept = count(1)
@@ -116,6 +127,10 @@ class Day:
             "pause": lambda: reins.pause(self._driver(), because=""),
             "resume": lambda: reins.resume(self._driver(), because=""),
             "cancel": lambda: reins.cancel(self._driver()),
+            "revoke": lambda: self._judge(which, ImageState.REVOKED),
+            "plan a scale": lambda: self._plan(acts.scale, SIZES[which]),
+            "plan a rebuild": lambda: self._plan(acts.rebuild, self._one(which)),
+            "plan a quarantine": lambda: self._plan(acts.quarantine, self._one(which), AN_HOUR),
         }
         return verbs.get(move.what)
 
@@ -149,8 +164,9 @@ class Day:
         scene = self.scene
         scene.clock.wake()
         scene.clock.pass_by(PASSES[1])  # what its engine says is gone is believed by now
-        for image in IMAGES:
+        for number, image in enumerate(IMAGES):
             scene.provider.becomes(image, Verdict.PASS)
+            self._judge(number, ImageState.ACTIVE)
         reins.resume(self._driver(), because="")
         if self._driver().book.standing().pins and self._is_leaving():
             scene.roll_back(driver=self._driver())
@@ -207,6 +223,14 @@ class Day:
         image = IMAGES[move.which % len(IMAGES)]
         self.scene.provider.becomes(image, Verdict.FAIL if move.bad else Verdict.PASS)
         self.scene.roll(image, driver=self._driver(), retry=retry)
+
+    def _judge(self, which: int, state: ImageState) -> None:
+        image, catalog = IMAGES[which % len(IMAGES)], Catalog(self.scene.site.database)
+        now = self.scene.clock.now()
+        catalog.judge(ImageRef.parse(image), state, by="ann", because="a day", at=now)
+
+    def _plan(self, verb: Callable[..., Wish], *about: object) -> None:
+        self.planned[:] = [verb(self._driver(), *about, because="")]
 
     def _carry_out(self, verb: Callable[..., Wish], *about: object) -> None:
         wish = verb(self._driver(), *about, because="")

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 from tests.driving import Killed, Scene
+from tests.sequences.moves import Kind, Move
+from tests.sequences.play import a_day
 
 from ovenbird.care import acts
 from ovenbird.care.acts import Wish, carry_out
@@ -156,3 +158,17 @@ def test_a_removal_is_finished_or_was_never_wished(scene: Scene) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(type(scene.provider), "lowest_serving_since", lambda *_: 2)
         assert every_death(scene, make, check) > 10
+
+
+def test_a_drain_that_never_reached_its_balancer_holds_no_budget() -> None:
+    """Its driver died between the intent and the call, so nobody is out of service."""
+    with a_day(Kind(size=4, limits=1, budget=1)) as day:
+        day.make(Move("rebuild", 2, dies=14))
+        drained = [step for step in day.scene.driver().journal.in_the_air() if step.verb == "drain"]
+        served, first = sum(day.scene.serving.values()), min(day.scene.tokens("web/1"))
+
+        carry_out(acts.quarantine(day.scene.driver(), first, timedelta(hours=1), because=""))
+
+        assert len(drained) == 1
+        assert served == 4
+        day.end()

@@ -257,11 +257,11 @@ class Journal:
             claim = update(steps).where(steps.c.id == step.step, steps.c.outcome == "intended")
             return db.execute(claim.values(attempts=steps.c.attempts + 1)).rowcount == 1
 
-    def leave(self, step: InTheAir, *, at: datetime) -> None:
-        """Say that a step is not taken again, since a new look decides: it may have been."""
+    def leave(self, step: InTheAir, *, at: datetime, void: bool = False) -> None:
+        """Say that a step is not taken again: it may have been, or ``void`` was seen not to be."""
         with self._database.begin() as db:
             left = update(steps).where(steps.c.id == step.step, steps.c.outcome == "intended")
-            db.execute(left.values(outcome="left", ended_at=at))
+            db.execute(left.values(outcome="void" if void else "left", ended_at=at))
 
     def _mine(self, table: Table) -> ColumnElement[bool]:
         return (table.c.env == self._key.env) & (table.c.fleet == self._key.name)

@@ -92,7 +92,9 @@ class Reconciler:
             because = "its end was seen by nobody"
             setting.journal.ended(step.step, step.token, because=because, console="", at=now)
         else:
-            setting.journal.leave(step, at=now)
+            # A drain that reached no balancer must not stand for one that is being ended.
+            void = step.verb == "drain" and self._serves_everywhere(step.token)
+            setting.journal.leave(step, at=now, void=void)
 
     def _end_the_late(self) -> None:
         """End again what was ended and runs all the same: a call of the dead landed late."""
@@ -124,6 +126,10 @@ class Reconciler:
             kept = record.kept_until is not None and record.quarantined_until is None
             if kept and record.ended_at is None and token in listed:
                 self._hands.deregister(token, "kept out of service")
+
+    def _serves_everywhere(self, token: str) -> bool:
+        entries = [each.get(token) for each in self._lookout.entries]
+        return all(e is not None and e.state is EntryState.IN_SERVICE for e in entries)
 
     def _listed_at_a_balancer(self) -> set[str]:
         return {token for entries in self._lookout.entries for token in entries}

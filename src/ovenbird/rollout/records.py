@@ -191,6 +191,7 @@ class Records:
             .join(instances, instances.c.token == steps.c.token)
             .where(instances.c.env == self._key.env, ends)
             .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None) | held)
+            .where(steps.c.outcome != "void")
             .order_by(steps.c.id)
         )
         last = {row.token: row.verb for row in db.execute(query)}
