@@ -106,11 +106,12 @@ def kill_everywhere(
     scene: Scene,
     *,
     every: bool,
+    among: Callable[[str], bool] = lambda point: True,
     tell: Callable[[Kill], None] = lambda kill: None,
 ) -> list[Kill]:
-    """Kill a driver at every point of a rollout, or at one of each kind."""
+    """Kill a driver at every point of a rollout, or at one of each kind ``among`` them."""
     points = all_points(scene)
-    chosen = points if every else one_of_each_kind(points)
+    chosen = points if every else [p for p in one_of_each_kind(points) if among(p)]
     kills = []
     for point in chosen:
         kill = kill_at(scene, point)

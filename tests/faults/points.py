@@ -28,6 +28,10 @@ from ovenbird.values.instance import Change, Entry, Seen, Volume
 T = TypeVar("T")
 
 
+CALLS = ("launch", "terminate", "open", "register", "drain", "deregister")
+"""What changes something outside of the database."""
+
+
 class Points:
     """Names each point ``before launch 2``: the side, what, and how often by now.
 
@@ -65,6 +69,17 @@ def kind_of(point: str) -> str:
 def one_of_each_kind(points: Sequence[str]) -> list[str]:
     """Return the first point of each kind, in order."""
     return list({kind_of(point): point for point in reversed(points)}.values())[::-1]
+
+
+def is_at_a_call(point: str) -> bool:
+    """Say whether it is beside a call to the world: the others are beside a transaction."""
+    return kind_of(point).partition(" ")[2] in CALLS
+
+
+def is_after_a_transaction(point: str) -> bool:
+    """Say whether a transaction has just ended. Right before the next one nothing has changed but
+    by a call, and those are points of their own."""
+    return point.startswith("after ") and not is_at_a_call(point)
 
 
 class PointedProvider:

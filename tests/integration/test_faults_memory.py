@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 from tests.faults.driver import Job, points_of, run, start
 from tests.faults.harness import Kill, kill_everywhere
+from tests.faults.points import is_after_a_transaction
 from tests.faults.scene import MemoryScene, memory_scene
 from tests.faults.table import HEAD, PAGE, SIZE, all_rows, line, page
 from tests.postgres import PostgresServer
@@ -59,7 +60,8 @@ def test_killed_at_each_point_on_postgresql_it_is_finished_as_well(
         PostgresServer() as server,
         memory_scene(tmp_path / "w", url=server.fresh_database()) as scene,
     ):
-        nothing_is_wrong(kill_everywhere(scene, every=EVERY), record_property)
+        kills = kill_everywhere(scene, every=EVERY, among=is_after_a_transaction)
+    nothing_is_wrong(kills, record_property)
 
 
 def killed_in_a_late_launch(scene: MemoryScene, seconds: float) -> None:

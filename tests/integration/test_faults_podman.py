@@ -1,4 +1,7 @@
-"""A driver killed at each kind of point over real instances, with the mixed load on them."""
+"""A driver killed beside each kind of call over real instances, with the mixed load on them.
+
+What it writes is the same over every engine: those points are in test_faults_memory.py.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import os
 from collections.abc import Callable
 
 from tests.faults.harness import kill_everywhere
+from tests.faults.points import is_at_a_call
 from tests.faults.scene_podman import podman_scene
 from tests.project import Project
 
@@ -18,7 +22,7 @@ def test_killed_at_each_point_over_real_instances_nobody_is_turned_away(
     oven_project: Project, second_image: str, record_property: Callable[[str, object], None]
 ) -> None:
     with podman_scene(oven_project, second_image, size=SIZE) as scene:
-        kills = kill_everywhere(scene, every=EVERY)
+        kills = kill_everywhere(scene, every=EVERY, among=is_at_a_call)
         results = scene.traffic.results()
 
     for name, said in {
