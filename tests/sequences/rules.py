@@ -31,12 +31,14 @@ class Watch:
     broken: list[str] = field(default_factory=list)
     _ended: set[str] = field(default_factory=set)
     _leaving: set[str] = field(default_factory=set)
+    _asks_the_budget: bool = False
     _serving: int = 0
     _listed: dict[str, bool] = field(default_factory=dict)
     _there: set[str] = field(default_factory=set)
     _steps: dict[int, str] = field(default_factory=dict)
 
     def before(self, world: World) -> None:
+        self._hold_to_the_budget()
         self._serving = self._served(world)
         self._listed = dict(self._servers(world))
         self._there = set(world.instances)
@@ -63,6 +65,7 @@ class Watch:
 
     def between(self) -> None:
         """See what must hold between two verbs: each instance is known, no step began anew."""
+        self._hold_to_the_budget()
         known = self._records.of(s.token for s in self.scene.provider.instances(self.scene.key))
         for seen in self.scene.provider.instances(self.scene.key):
             if seen.token not in known:
@@ -129,18 +132,26 @@ class Watch:
             self._break(f"{token} gets traffic, and is in quarantine")
 
     def _drained(self, token: str) -> None:
-        fresh = token not in self._leaving and not self._is_kept(token)
-        # A switch drains first, and then writes down that what leaves is kept and not ended.
-        # One whose driver died may go into quarantine later: out of service, it counts no more.
+        if token in self._leaving or self._is_kept(token):
+            return
+        self._leaving.add(token)
+        self._asks_the_budget = self._kind() != "rollback"
+
+    def _hold_to_the_budget(self) -> None:
+        """Judge the last drain by what is written now.
+
+        A switch drains first, and then writes down that what leaves is kept and not ended. One
+        whose driver died may go into quarantine later: out of service, it counts no more.
+        """
         self._leaving = {
             each
             for each in self._leaving
             if not self._is_kept(each) and not (self._is_held(each) and each not in self._listed)
         }
-        self._leaving |= {token} if fresh else set()
         most = self.scene.fleet.budget.instances
-        if fresh and most is not None and self._kind() != "rollback" and len(self._leaving) > most:
+        if self._asks_the_budget and most is not None and len(self._leaving) > most:
             self._break(f"{sorted(self._leaving)} are being ended, and the budget is {most}")
+        self._asks_the_budget = False
 
     def _terminated(self, world: World, token: str) -> None:
         self._leaving.discard(token)
