@@ -24,6 +24,9 @@ PROGRAMS = ("lxd", "lxc", "ip", "dnsmasq", "mkfs.btrfs", "iptables", "openssl", 
 PACKAGES = "lxd lxd-client iproute2 dnsmasq-base btrfs-progs iptables openssl"
 MOST = 9
 
+WHERE = Path("/run/ovenbird-cluster")
+"""Says in which folder the one cluster of this machine lies: its network has one name."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cluster:
@@ -59,7 +62,14 @@ def up(folder: Path, *, members: int, console: Console, clock: Clock) -> Cluster
     _require_possible(members)
     if (folder / "up").exists():
         return opened(folder)
+    other = Path(WHERE.read_text()) if WHERE.exists() else folder
+    if other != folder and (other / "up").exists():
+        raise Blocked(
+            f"A cluster is up in {other}, and a machine has one.",
+            remedy=f"Use that one, or take it down: invoke dev.cluster down --folder {other}",
+        )
     down(folder, console=console)
+    WHERE.write_text(str(folder))
     wanted = [Member.numbered(n, folder=folder) for n in range(1, members + 1)]
     try:
         _build(folder, wanted, console=console, clock=clock)
@@ -88,12 +98,15 @@ def down(folder: Path, *, console: Console) -> None:
     """Take down all that `up` makes, also after one that died; what is gone is fine."""
     if not folder.exists() and not network.left():
         return
+    if WHERE.exists() and (other := Path(WHERE.read_text())) != folder and (other / "up").exists():
+        return  # what is there belongs to another one
     with console.inside("Taking the cluster down"):
         for n in range(1, MOST + 1):
             members_of.end(Member.numbered(n, folder=folder))
         network.remove(folder)
         if folder.exists():
             process.run(["rm", "-rf", str(folder)], doing=f"Removing {folder}")
+        WHERE.unlink(missing_ok=True)
 
 
 def _build(folder: Path, wanted: list[Member], *, console: Console, clock: Clock) -> None:

@@ -131,7 +131,7 @@ def kill_daemon(member: Member) -> None:
 def end(member: Member) -> None:
     """End a member and all that runs in it; what is gone already is fine."""
     for _ in range(10):
-        pids = list(_processes(member))
+        pids = _processes(member)
         for pid in pids:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
@@ -139,6 +139,8 @@ def end(member: Member) -> None:
             break
     if Path(f"/run/netns/{member.netns}").exists():
         process.run(["ip", "netns", "del", member.netns], doing=f"Removing {member.netns}")
+    if Path(f"/sys/class/net/{member.link}").exists():  # the kernel ends a namespace when it likes
+        process.run(["ip", "link", "del", member.link], doing="Removing a link", check=False)
     for loop in _loops(member):
         process.run(["losetup", "--detach", loop], doing=f"Letting go of {loop}", check=False)
 
@@ -153,28 +155,28 @@ def _answers(member: Member) -> bool:
 
 
 def _daemons(member: Member) -> Iterator[int]:
-    """Find the daemons whose LXD_DIR is a member's."""
-    mark = f"LXD_DIR={member.folder}".encode()
-    for pid in _pids():
+    """Find the daemon of a member, and what else of LXD's own it has started."""
+    for pid in _in_namespace(member):
         with suppress(OSError):
-            program = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0]
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            if program.endswith(b"lxd") and mark in environment:
+            if Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")[0] == b"lxd":
                 yield pid
 
 
-def _processes(member: Member) -> Iterator[int]:
-    """Find all that belongs to a member: its daemon, what it started, and what runs in them."""
-    mark = f"LXD_DIR={member.folder}".encode()
-    monitors = f"{member.folder}/containers".encode()
-    own = set()
+def _processes(member: Member) -> set[int]:
+    """Find all that belongs to a member: what runs in its namespace, and below that."""
+    own = set(_in_namespace(member))
+    return own | _below(own)
+
+
+def _in_namespace(member: Member) -> Iterator[int]:
+    space = Path(f"/run/netns/{member.netns}")
+    if not space.exists():
+        return
+    wanted = space.stat()
     for pid in _pids():
         with suppress(OSError):
-            environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if mark in environment or monitors in command:
-                own.add(pid)
-    yield from own | _below(own)
+            if os.path.samestat(wanted, os.stat(f"/proc/{pid}/ns/net")):
+                yield pid
 
 
 def _below(parents: set[int]) -> set[int]:

@@ -62,8 +62,10 @@ def join(member: Member) -> None:
 
 
 def left() -> bool:
-    """Say whether a bridge of a cluster is there."""
-    return Path(f"/sys/class/net/{BRIDGE}").exists()
+    """Say whether anything of a cluster's network is there."""
+    links = (each.name for each in Path("/sys/class/net").iterdir())
+    spaces = (each.name for each in Path("/run/netns").glob("ovenbird-n*"))
+    return any(name == BRIDGE or name.startswith("ovenbird-n") for name in (*links, *spaces))
 
 
 def remove(folder: Path) -> None:
@@ -74,7 +76,7 @@ def remove(folder: Path) -> None:
     for rule in _rules():
         while _drop(rule):
             pass
-    if left():
+    if Path(f"/sys/class/net/{BRIDGE}").exists():
         _ip("link", "del", BRIDGE)
 
 

@@ -72,7 +72,7 @@ def make_namespace() -> Collection:
         )
     )
     top.add_collection(Collection("volume", volume.list_, volume.delete))
-    top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults))
+    top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults, dev.cluster))
     return top
 
 

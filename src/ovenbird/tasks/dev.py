@@ -47,6 +47,36 @@ def guard(_: Any) -> None:
         console.step("The guard is as it is shipped.")
 
 
+@verb(
+    positional=["what"],
+    help={
+        "what": "up, or down.",
+        "members": "How many daemons it has.",
+        "folder": "Where it lies; a folder of the site's where none is named.",
+    },
+)
+def cluster(_: Any, what: str, members: str = "3", folder: str = "") -> None:
+    """Bring an LXD cluster up on this machine, or take it down without leaving anything."""
+    from ovenbird import cluster as clusters
+    from ovenbird.clock import SystemClock
+    from ovenbird.state.site import open_site
+    from ovenbird.values.errors import ConfigurationError
+
+    console = Console()
+    if what not in ("up", "down") or not members.isdecimal():
+        raise ConfigurationError.of(
+            f"{what} {members} is nothing that can be done to a cluster.",
+            remedy="invoke dev.cluster up --members 3, or: invoke dev.cluster down",
+        )
+    where = Path(folder).absolute() if folder else open_site().folder / "cluster"
+    if what == "down":
+        clusters.down(where, console=console)
+        return
+    made = clusters.up(where, members=int(members), console=console, clock=SystemClock())
+    console.step("It is up. In inventories/engines.yml it is:")
+    console.result(made.described().rstrip())
+
+
 @verb(help={"times": "How many bakes of each side."})
 def bench(_: Any, times: str = "5") -> None:
     """Bake web in turn with Ovenbird and with plain Packer and Ansible, and compare."""
