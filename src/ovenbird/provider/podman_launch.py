@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from ovenbird.provider import podman_store
 from ovenbird.provider.podman_cli import Podman
 from ovenbird.provider.podman_seen import labels_of
-from ovenbird.values.errors import ConfigurationError
+from ovenbird.provider.seed import program
 from ovenbird.values.fleet import Order
 from ovenbird.values.launch import CONFIG_PATH, SECRETS_PATH, instance_config
 
@@ -36,7 +36,7 @@ def run(podman: Podman, order: Order, *, site: str, volumes: Mapping[str, str]) 
         *(_job_flags() if order.job else _instance_flags(order)),
         *mounts,
         podman_store.hex_id(order.artifact),
-        *(_program(order) if order.job else _INIT),
+        *(program(order) if order.job else _INIT),
         doing=f"Starting {order.token}",
         scrub=[value.decode(errors="replace") for _, value in order.launch.secrets],
     )
@@ -93,14 +93,3 @@ def _job_flags() -> list[str]:
     # With a terminal podman keeps what goes to stderr in its place among the rest.
     flags = ["--tty", "--systemd=false", "--restart=no"]
     return [*flags, "--stop-signal=SIGTERM", "--entrypoint="]
-
-
-def _program(order: Order) -> tuple[str, ...]:
-    """Find the program of a job in the image's own contract: an order cannot say another one."""
-    known = dict(order.contract.jobs)
-    if order.job not in known:
-        raise ConfigurationError.of(
-            f"{order.version} has no job {order.job!r}; it has {', '.join(known) or 'none'}.",
-            remedy="Name one of those, or bake an image of a family that has it.",
-        )
-    return known[order.job]
