@@ -111,6 +111,10 @@ def _quarantine_ends_it(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(endings, "_ending", lambda instance, why: Terminate(instance.token, why))
 
 
+def _no_budget(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(Hands, "_require_budget", lambda *_: None)
+
+
 FAULTS = (
     Fault("no floor", _no_floor, "and the floor is", (Move("rebuild"),)),
     Fault("one above the ceiling", _one_above_the_ceiling, "the ceiling is", (Move("rebuild"),)),
@@ -147,6 +151,13 @@ FAULTS = (
     Fault("ended without a drain", _ended_without_a_drain, "gets traffic", (Move("rebuild"),)),
     Fault("the lost are good enough", _the_lost_are_good_enough, "web/1", (Move("lose"),)),
     Fault("the unwanted go first", _the_unwanted_go_first, "and the floor is", (Move("rebuild"),)),
+    Fault(
+        "no budget is asked",
+        _no_budget,
+        "and the budget is",
+        (Move("quarantine", 0, dies=10), Move("quarantine", 1, dies=10), Move("roll", 1)),
+        Kind(procedure=2, budget=1),
+    ),
     Fault(
         "quarantine ends it", _quarantine_ends_it, "before its quarantine", (Move("quarantine"),)
     ),

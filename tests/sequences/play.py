@@ -198,7 +198,8 @@ class Day:
         now, records = self.scene.clock.now(), setting.records.of([])
         for seen in self.scene.provider.instances(self.scene.key):
             until = records[seen.token].quarantined_until
-            assert until is None or until > now, f"{seen.token}: its quarantine is over"
+            over = until is not None and until <= now and seen.state is not EngineState.LOST
+            assert not over, f"{seen.token}: its quarantine is over"
 
     def _require_no_more(self) -> None:
         """Beside what serves there is only what is kept, in its time, or lost."""

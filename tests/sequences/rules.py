@@ -19,6 +19,7 @@ from ovenbird.state.tables import leases, steps
 from ovenbird.values.image import ImageRef
 from ovenbird.values.instance import EngineState
 from ovenbird.values.limits import Bounds
+from ovenbird.values.procedure import Strategy
 
 
 @dataclass(slots=True)
@@ -132,17 +133,15 @@ class Watch:
             self._break(f"{token} gets traffic, and is in quarantine")
 
     def _drained(self, token: str) -> None:
-        if token in self._leaving or self._is_kept(token):
-            return
+        switch = self._kind() == "rollout" and self._is_blue_green and not self._is_held(token)
+        if token in self._leaving or self._is_kept(token) or switch:
+            return  # a switch keeps what it takes out of service
         self._leaving.add(token)
         self._asks_the_budget = self._kind() != "rollback"
 
     def _hold_to_the_budget(self) -> None:
-        """Judge the last drain by what is written now.
-
-        A switch drains first, and then writes down that what leaves is kept and not ended. One
-        whose driver died may go into quarantine later: out of service, it counts no more.
-        """
+        """Judge the last drain by what is written now: one whose driver died may go into
+        quarantine later, and counts no more once it is out of service."""
         self._leaving = {
             each
             for each in self._leaving
@@ -173,6 +172,10 @@ class Watch:
         """Say whether one is taken out of service and not ended, as a switch does it."""
         record = self._record(token)
         return record is not None and record.kept_until is not None and not self._is_held(token)
+
+    @property
+    def _is_blue_green(self) -> bool:
+        return self.scene.fleet.procedure.strategy is Strategy.BLUE_GREEN
 
     def _is_held(self, token: str) -> bool:
         record = self._record(token)
