@@ -62,7 +62,11 @@ class LxdOven:
     def adopt_tree(self, tar: Path, *, name: str) -> str:
         """Import a root file system; its name is part of it, so that no two bakes share one."""
         described = io.StringIO()
-        facts = {"architecture": "x86_64", "creation_date": 0, "properties": {"ovenbird": name}}
+        facts = {
+            "architecture": "x86_64",
+            "creation_date": int(tar.stat().st_mtime),
+            "properties": {"ovenbird": name},
+        }
         YAML().dump(facts, described)
         metadata = tar.with_name(f".{name.rpartition('/')[2]}.metadata.tar")
         with tarfile.open(metadata, "w") as packed:
