@@ -6,9 +6,10 @@ import io
 import re
 import shutil
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
+from types import MappingProxyType
 from uuid import uuid4
 
 import pytest
@@ -30,26 +31,30 @@ cat /run/ovenbird/config.json
 echo ready
 sleep 1000 & wait
 """
+SCRIPTS = {"/sbin/init": INIT}
 
 
-def a_small_image() -> bytes:
-    """Make a tar of this host's shell, three programs and their libraries: 3 MB, nothing fetched.
+def a_small_image(
+    programs: Sequence[str] = PROGRAMS, scripts: Mapping[str, str] = MappingProxyType(SCRIPTS)
+) -> bytes:
+    """Make a tar of this host's shell, a few programs and their libraries: 3 MB, nothing fetched.
 
     Any Debian or Ubuntu has them, so the suite needs no package and no registry.
     """
     holder = io.BytesIO()
     with tarfile.open(fileobj=holder, mode="w") as tar:
-        for folder in ("run", "proc", "sys", "dev", "tmp", "etc"):
+        for folder in ("run", "proc", "sys", "dev", "tmp", "etc", "var", "var/lib"):
             entry = tarfile.TarInfo(folder)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o755
             tar.addfile(entry)
         libraries: set[str] = set()
-        for program in PROGRAMS:
+        for program in programs:
             said = process.run(("ldd", program), doing="Listing libraries").stdout
             libraries |= set(re.findall(r"/[^ )]+", said))
-        for path in (*PROGRAMS, *sorted(libraries)):
+        for path in (*programs, *sorted(libraries)):
             _add(tar, path, Path(path).read_bytes())
-        _add(tar, "/sbin/init", INIT.encode())
+        for path, text in scripts.items():
+            _add(tar, path, text.encode())
     return holder.getvalue()
 
 
