@@ -77,11 +77,53 @@ profiles:
 """
 
 
-class OneLxd:
+class Lxc:
+    """LXD's own client for tests, at the daemon whose ``LXD_DIR`` is ``folder``."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def run(self, *argv: str, stdin: bytes | None = None) -> str:
+        """Run one of LXD's own programs against this daemon."""
+        return process.run(
+            argv, doing=f"Running {argv[0]}", env=self._environment, stdin=stdin
+        ).stdout
+
+    def told(self, token: str) -> dict[str, Any]:
+        """What it says of one instance, state and all."""
+        said: dict[str, Any] = json.loads(
+            self.run("lxc", "query", f"/1.0/instances/{token}?recursion=1")
+        )
+        return said
+
+    def power_of(self, token: str) -> str:
+        """How it remembers the last state of an instance."""
+        return str(self.told(token)["config"].get("volatile.last_state.power", ""))
+
+    def end(self, token: str) -> None:
+        """End the init of an instance behind everybody's back."""
+        os.kill(self.told(token)["state"]["pid"], signal.SIGKILL)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        return {**os.environ, "LXD_DIR": str(self.folder), "HOME": str(self.folder)}
+
+    def import_image(self, description: str = "small") -> Artifact:
+        """Import the small image; another description makes another fingerprint."""
+        with tempfile.TemporaryDirectory() as at:
+            root, meta = Path(at) / "root.tar", Path(at) / "meta.tar"
+            root.write_bytes(a_small_image((*PROGRAMS, "/bin/tar", "/bin/mkdir"), SCRIPTS))
+            meta.write_bytes(_metadata(description))
+            said = self.run("lxc", "image", "import", str(meta), str(root))
+        return an_artifact(said.split()[-1])
+
+
+class OneLxd(Lxc):
     """One daemon. ``folder`` is its ``LXD_DIR``, ``pool`` the disk of its storage."""
 
     def __init__(self, folder: Path, pool: Path) -> None:
-        self.folder, self.pool = folder, pool
+        super().__init__(folder)
+        self.pool = pool
         self.port = PORT + os.getpid() % 400
         self.prefix = f"10.{BLOCK}.{os.getpid() % 200 + 20}"
         self.bridge = f"obt{os.getpid()}"
@@ -123,31 +165,6 @@ class OneLxd:
         for point in sorted(mine, reverse=True):
             subprocess.run(["umount", "--lazy", point], check=True)
 
-    def run(self, *argv: str, stdin: bytes | None = None) -> str:
-        """Run one of LXD's own programs against this daemon."""
-        return process.run(
-            argv, doing=f"Running {argv[0]}", env=self._environment, stdin=stdin
-        ).stdout
-
-    def told(self, token: str) -> dict[str, Any]:
-        """What it says of one instance, state and all."""
-        said: dict[str, Any] = json.loads(
-            self.run("lxc", "query", f"/1.0/instances/{token}?recursion=1")
-        )
-        return said
-
-    def power_of(self, token: str) -> str:
-        """How it remembers the last state of an instance."""
-        return str(self.told(token)["config"].get("volatile.last_state.power", ""))
-
-    def end(self, token: str) -> None:
-        """End the init of an instance behind everybody's back."""
-        os.kill(self.told(token)["state"]["pid"], signal.SIGKILL)
-
-    @property
-    def _environment(self) -> dict[str, str]:
-        return {**os.environ, "LXD_DIR": str(self.folder), "HOME": str(self.folder)}
-
     @property
     def local(self) -> LxdSettings:
         """How it is reached by its socket."""
@@ -166,15 +183,6 @@ class OneLxd:
     def pin(self) -> str:
         pem = (self.folder / "server.crt").read_text()
         return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
-
-    def import_image(self, description: str = "small") -> Artifact:
-        """Import the small image; another description makes another fingerprint."""
-        with tempfile.TemporaryDirectory() as at:
-            root, meta = Path(at) / "root.tar", Path(at) / "meta.tar"
-            root.write_bytes(a_small_image((*PROGRAMS, "/bin/tar", "/bin/mkdir"), SCRIPTS))
-            meta.write_bytes(_metadata(description))
-            said = self.run("lxc", "image", "import", str(meta), str(root))
-        return an_artifact(said.split()[-1])
 
     @contextmanager
     def full(self) -> Iterator[None]:

@@ -194,5 +194,5 @@ def switch_written(fleet: LiveFleet) -> float:
     mine = query.where(rollouts.c.fleet == fleet.name, rollouts.c.kind == "rollback")
     taken = fleet.rows(mine)
     began = min(row.intended_at for row in taken if row.verb == "register")
-    drained = {row.token: row.ended_at for row in taken if row.verb == "drain"}
+    drained = {row.token: row.ended_at for row in taken if row.verb == "withdraw"}
     return float((max(drained.values()) - began).total_seconds())

@@ -139,14 +139,14 @@ class Hands:
 
     def _begin_drain(self, token: str, because: str, *, costs: bool) -> None:
         """Stop sending it traffic; what ``costs`` asks the budget in the transaction of its intent,
-        so that no two drivers count the same room."""
+        so that no two drivers count the same room; what a switch withdraws is not ended."""
 
         def guard(db: Connection) -> None:
             self._lease.require(db)
             if costs:
                 self._require_budget(token, db)
 
-        with self._call("drain", token, because, guard=guard):
+        with self._call("drain" if costs else "withdraw", token, because, guard=guard):
             for balancer in self._setting.balancers:
                 balancer.drain(token, timeout=0)
 

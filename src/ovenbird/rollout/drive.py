@@ -104,6 +104,7 @@ class Driver:
         if retry or chosen.kind == "rollback":
             observed = self._lookout.look()
             self._take(clear_failed(chosen.goal, self._setting.bounds, observed))
+            self._pacer.forgive()
         while True:
             observed = self._look()
             plan = next_in_order(

@@ -33,7 +33,8 @@ class Lookout:
         self._setting, self._tolerant = setting, tolerant
         self._looks: dict[str, deque[Look]] = {}
         self._seen: dict[str, Seen] = {}
-        self._instances: tuple[Instance, ...] = ()
+        self.instances: tuple[Instance, ...] = ()
+        """As the last look found them, those that were ordered and are not listed yet too."""
         self.records: Mapping[str, Record] = {}
         self.entries: list[Mapping[str, Entry]] = []
         self._looked_at: datetime | None = None
@@ -94,8 +95,8 @@ class Lookout:
             kept=[t for t, r in self.records.items() if r.kept_until and r.kept_until > now],
             expected=tuple(self._expected(record) for record in self.not_listed_yet()),
         )
-        self._instances = tuple(self._as_wished(instance) for instance in found)
-        return self._instances
+        self.instances = tuple(self._as_wished(instance) for instance in found)
+        return self.instances
 
     def _as_wished(self, instance: Instance) -> Instance:
         """Add what somebody wished of an instance, which no look can show."""
@@ -131,7 +132,7 @@ class Lookout:
         """Name those that have just passed their gate, and say why: (token, because)."""
         now, health = self._setting.clock.now(), self._setting.fleet.health
         passed = []
-        for instance in self._instances:
+        for instance in self.instances:
             known = self.records.get(instance.token)
             condemned = known is not None and known.condemned_because is not None
             if instance.accepted or instance.dying or condemned:

@@ -34,6 +34,7 @@ class Pacer:
         self._setting, self._chosen, self._begun = setting, chosen, begun
         self._emergency, self._free = emergency, emergency or chosen.kind != "rollout"
         self._asked_at: datetime | None = None
+        self._forgiven = 0
         self._spares = spares(setting, chosen)
 
     def pace(self, observed: tuple[Instance, ...]) -> Pace:
@@ -47,10 +48,14 @@ class Pacer:
         return Pace(
             upto=upto,
             switch=switches(setting, chosen),
-            failed=setting.records.failed_of(self._begun.id),
+            failed=setting.records.failed_of(self._begun.id) - self._forgiven,
             max_failed=procedure.max_failed if setting.bounds.size else None,
             spares=self._spares,
         )
+
+    def forgive(self) -> None:
+        """Count from here on only what fails from here on: somebody asked for another try."""
+        self._forgiven = self._setting.records.failed_of(self._begun.id)
 
     def hold(self) -> OvenbirdError | None:
         """Return why no more may be started, or None: what the rollout ends with when nothing is

@@ -13,7 +13,7 @@ from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.setting import Setting
 from ovenbird.values.errors import Blocked, EngineUnreachable
 from ovenbird.values.image import StopPolicy
-from ovenbird.values.instance import EntryState, Goal
+from ovenbird.values.instance import EntryState, Goal, Health
 
 MOST_ENDINGS = 3
 """How often one driver ends an instance that is said to be gone and runs again."""
@@ -74,17 +74,29 @@ class Reconciler:
         with setting.calls.alone():
             if not setting.journal.take_again(step, self._lease.require):
                 return
-            if (step.version, step.launch_hash) == (goal.version, goal.launch_hash):
+            is_goal = (step.version, step.launch_hash) == (goal.version, goal.launch_hash)
+            if is_goal and (self._lookout.is_listed(step.token) or self._has_room()):
                 setting.console.step(f"Launching {step.token} again: nobody saw its launch end")
                 self._hands.launch_again(step.token, step.slot)
                 setting.journal.finished(step.step, at=setting.clock.now())
             elif not self._lookout.is_listed(step.token):
-                because = "its driver died at its launch, and the goal is another now"
+                because = "its driver died at its launch, and nobody wants it any more"
                 setting.provider.terminate(step.token, stop=StopPolicy())
                 at = setting.clock.now()
                 setting.journal.ended(step.step, step.token, because=because, console="", at=at)
             else:
                 setting.journal.finished(step.step, at=setting.clock.now())
+
+    def _has_room(self) -> bool:
+        """Say whether one more is below the ceiling: the fleet may be smaller than it was."""
+        there = [
+            i
+            for i in self._lookout.instances
+            if self._lookout.is_listed(i.token)
+            and i.health is not Health.LOST
+            and self._lookout.records[i.token].kept_until is None
+        ]
+        return len(there) < self._setting.bounds.ceiling
 
     def _leave(self, step: InTheAir) -> None:
         setting, now = self._setting, self._setting.clock.now()
