@@ -5,15 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from ovenbird.assembly.engines import engine_named
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.oven import Oven
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
-from ovenbird.config import load_bake_environment, load_bake_variables, load_families
+from ovenbird.config import (
+    load_bake_environment,
+    load_bake_variables,
+    load_engines,
+    load_families,
+)
 from ovenbird.console import Console
 from ovenbird.provider import Engine
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
+from ovenbird.values.engine import LxdSettings
 from ovenbird.values.errors import ConfigurationError
 
 
@@ -25,7 +32,19 @@ def _on_podman(_project: Path, site: Site) -> tuple[Oven, Engine]:
     return PodmanOven(provider, folder=site.folder), provider
 
 
-OVENS: Mapping[str, Callable[[Path, Site], tuple[Oven, Engine]]] = {"podman": _on_podman}
+def _on_lxd(project: Path, site: Site) -> tuple[Oven, Engine]:
+    from ovenbird.bake.oven_lxd import LxdOven
+
+    said = load_engines(project).get("lxd")
+    settings = said if isinstance(said, LxdSettings) else LxdSettings()
+    provider = engine_named("lxd", project=project, site=site)
+    return LxdOven(provider, settings=settings, folder=site.folder, site=site.id), provider
+
+
+OVENS: Mapping[str, Callable[[Path, Site], tuple[Oven, Engine]]] = {
+    "podman": _on_podman,
+    "lxd": _on_lxd,
+}
 """How each engine is opened for a bake; each imports only what it needs."""
 
 
