@@ -102,7 +102,9 @@ class Lxc:
 
     def end(self, token: str) -> None:
         """End the init of an instance behind everybody's back."""
-        os.kill(self.told(token)["state"]["pid"], signal.SIGKILL)
+        init = int(self.told(token)["state"]["pid"])
+        assert init > 1, f"{token} has no process"  # 0 and -1 mean others to kill
+        os.kill(init, signal.SIGKILL)
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -157,6 +159,10 @@ class OneLxd(Lxc):
             self.run("lxc", "delete", "--force", name)
         self.run("lxc", "profile", "device", "remove", "default", "eth0")
         self.run("lxc", "network", "delete", self.bridge)
+        self.shut_down()
+
+    def shut_down(self) -> None:
+        """End the daemon and take back its mounts."""
         self.run("lxd", "shutdown", "--timeout=10")
         assert self._daemon is not None
         self._daemon.wait(timeout=30)

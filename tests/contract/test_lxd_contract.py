@@ -10,6 +10,7 @@ from tests.project import until
 
 from ovenbird.provider.contract import Opened, ProviderContract
 from ovenbird.provider.contract_day_two import DayTwoContract
+from ovenbird.provider.contract_hosts import HostContract
 from ovenbird.provider.lxd import LxdProvider
 from ovenbird.values.image import Artifact
 
@@ -21,7 +22,7 @@ def small(lxd: OneLxd) -> Artifact:
     return lxd.import_image()
 
 
-class TestLxd(DayTwoContract, ProviderContract):
+class TestLxd(HostContract, DayTwoContract, ProviderContract):
     @pytest.fixture
     def opened(self, lxd: OneLxd, tmp_path: Path) -> Opened:
         return lambda site: LxdProvider(folder=tmp_path, site=site, settings=lxd.local)
@@ -52,6 +53,14 @@ class TestLxd(DayTwoContract, ProviderContract):
     @pytest.fixture
     def a_job(self) -> Callable[[int | None], tuple[str, ...]]:
         return lambda code: ("/bin/go-on" if code is None else f"/bin/end-{code}",)
+
+    @pytest.fixture
+    def restart(self, lxd: OneLxd) -> Callable[[], None]:
+        def crash_and_start() -> None:
+            lxd.kill()
+            lxd.start()
+
+        return crash_and_start
 
     @pytest.fixture
     def shown(self, lxd: OneLxd) -> Callable[[str], str]:

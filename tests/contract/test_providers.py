@@ -15,6 +15,7 @@ from ovenbird import process
 from ovenbird.provider import Provider, podman_engine
 from ovenbird.provider.contract import Opened, ProviderContract
 from ovenbird.provider.contract_day_two import DayTwoContract
+from ovenbird.provider.contract_hosts import HostContract
 from ovenbird.provider.memory import MemoryProvider
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.provider.registry import provider_named, provider_names
@@ -22,7 +23,7 @@ from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.image import Artifact
 
 
-class TestMemoryInAFile(DayTwoContract, ProviderContract):
+class TestMemoryInAFile(HostContract, DayTwoContract, ProviderContract):
     @pytest.fixture
     def opened(self, tmp_path: Path) -> Opened:
         return lambda site: MemoryProvider(folder=tmp_path, site=site)
@@ -102,7 +103,7 @@ class TestMemoryInOneProcess(TestMemoryInAFile):
         return open_again
 
 
-class TestPodman(DayTwoContract, ProviderContract):
+class TestPodman(HostContract, DayTwoContract, ProviderContract):
     @pytest.fixture
     def opened(self, podman_folder: Path) -> Opened:
         return lambda site: PodmanProvider(folder=podman_folder, site=site)

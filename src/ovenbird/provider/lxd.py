@@ -8,6 +8,7 @@ is offline, its instances are `LOST`. Nothing restarts one that ends by itself.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
@@ -16,8 +17,18 @@ from ovenbird.provider import lxd_launch, lxd_volumes
 from ovenbird.provider.lxd_api import LONGEST_CALL, Lxd
 from ovenbird.provider.lxd_changes import Comparisons
 from ovenbird.provider.lxd_errors import Refused, translated
+from ovenbird.provider.lxd_known import Known
 from ovenbird.provider.lxd_members import Members
-from ovenbird.provider.lxd_seen import IMAGE_LABEL, Row, label, parse, rows, state_of, wanted
+from ovenbird.provider.lxd_seen import (
+    IMAGE_LABEL,
+    Row,
+    asked_for,
+    label,
+    parse,
+    rows,
+    state_of,
+    wanted,
+)
 from ovenbird.provider.seed import JOB_EXIT_PATH
 from ovenbird.values.engine import LxdSettings
 from ovenbird.values.errors import Blocked, EngineUnreachable, OvenbirdError
@@ -48,6 +59,7 @@ class LxdProvider:
         self._lxd = Lxd(settings or LxdSettings(), longest_call=longest_call)
         self._members = Members(self._lxd)
         self._comparisons = Comparisons(self._lxd, folder / "cache" / "lxd")
+        self._known = Known(folder / "cache" / "lxd" / "fleets")
         self._codes: dict[str, int] = {}
 
     @cached_property
@@ -64,7 +76,11 @@ class LxdProvider:
 
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         """Report them ordered by slot, then by age; in one call, whatever member they are on."""
-        listed = self._rows(wanted({"env": fleet.env, "fleet": fleet.name}))
+        said = {"env": fleet.env, "fleet": fleet.name}
+        labels = {label(key): value for key, value in said.items()}.items()
+        found = self._rows(wanted(said, lost=True))
+        listed = [row for row in found if labels <= row.config.items()]
+        self._known.listed(_file_of(fleet), listed)
         return tuple(sorted(self._parsed(listed), key=lambda s: (s.slot, s.launched_at, s.token)))
 
     def launch(self, order: Order) -> Seen:
@@ -94,9 +110,16 @@ class LxdProvider:
 
         Raises `EngineUnreachable` for one whose member is offline: it may still run there.
         """
-        known = self._mine(token)
-        if known is None:
+        row = self._row(token)
+        known = self._mine(token, row)
+        if row is None or known is None:
             return
+        if row.status == "Error":
+            raise EngineUnreachable(
+                f"{token} is on {row.location or 'a member'}, which is offline: it was not ended.",
+                remedy="Bring that member back, or, where it is gone for good, remove it: lxc "
+                "cluster list; lxc cluster remove --force MEMBER. Then run this again.",
+            )
         try:
             if known.state in (EngineState.RUNNING, EngineState.DYING):
                 lxd_launch.mark_as_ending(self._lxd, token)
@@ -141,9 +164,16 @@ class LxdProvider:
                 raise translated(refused, what=artifact.id[:12]) from refused
 
     def in_use(self, artifact: Artifact) -> bool:
-        """Say whether any instance is made from it, whoever made the instance."""
-        found = self._rows(f"config.volatile.base_image eq {artifact.id}", recursion=1)
-        return any(IMAGE_LABEL not in row.config for row in found)
+        """Say whether any instance is made from it, whoever made the instance.
+
+        One of an offline member, of which nobody here knows anything, may be.
+        """
+        asked = f"config.volatile.base_image eq {artifact.id} or status eq Error"
+        return any(
+            row.config.get("volatile.base_image", artifact.id) == artifact.id
+            and IMAGE_LABEL not in row.config
+            for row in self._rows(asked, recursion=1)
+        )
 
     def changes(self, token: str) -> Collection[Change]:
         """See `lxd_changes` for what a comparison can see."""
@@ -166,6 +196,7 @@ class LxdProvider:
     def _create(self, order: Order) -> None:
         """Make and start it; on another member where the chosen one turns out to be gone."""
         lost: list[str] = []
+        self._known.launched(_file_of(order.fleet), asked_for(order, site=self.site))
         while True:
             volumes = lxd_volumes.attachable(self._lxd, order, site=self.site)
             with self._members.chosen(order, only=volumes.member, but=lost) as member:
@@ -187,15 +218,17 @@ class LxdProvider:
 
     def _adopt(self, order: Order, refused: Refused) -> None:
         """Go on with what a driver made that had asked for the same token, if it is ours."""
-        known = self._mine(order.token)
-        if known is None:
-            raise translated(refused, what=order.version) from refused
+        ends = time.monotonic() + lxd_launch.START_TIMEOUT
+        while (known := self._mine(order.token)) is None:
+            if not refused.is_being_made or time.monotonic() > ends:
+                raise translated(refused, what=order.version) from refused
+            time.sleep(0.1)
         if known.state is EngineState.CREATED:
             self._go_on(order)
 
     def _go_on(self, order: Order) -> None:
         try:
-            lxd_launch.go_on(self._lxd, order)
+            lxd_launch.go_on(self._lxd, order, is_started=lambda: self._is_started(order))
         except Refused as refused:
             raise translated(refused, what=order.version) from refused
 
@@ -203,19 +236,22 @@ class LxdProvider:
         try:
             # Another driver may have attached them since we looked.
             lxd_volumes.attachable(self._lxd, order, site=self.site)
-            lxd_launch.go_on(self._lxd, order)
+            lxd_launch.go_on(self._lxd, order, is_started=lambda: self._is_started(order))
         except EngineUnreachable:
             raise  # it may be there, and whoever launches or ends it again goes on from there
         except OvenbirdError as failure:
-            known = self._mine(order.token)
-            if known is not None and known.state is EngineState.CREATED:
+            if not self._is_started(order):
                 lxd_launch.remove(self._lxd, order.token)
             if isinstance(failure, Refused):
                 raise translated(failure, what=order.version) from failure
             raise
 
-    def _mine(self, token: str) -> Seen | None:
-        row = self._row(token)
+    def _is_started(self, order: Order) -> bool:
+        known = self._mine(order.token)
+        return known is not None and known.state is not EngineState.CREATED
+
+    def _mine(self, token: str, row: Row | None = None) -> Seen | None:
+        row = row or self._row(token)
         if row is None or row.config.get(label("site")) != self.site:
             return None
         return next(iter(self._parsed([row])), None)
@@ -234,13 +270,12 @@ class LxdProvider:
 
     def _rows(self, filter_: str, *, recursion: int = 2) -> list[Row]:
         try:
-            return rows(
-                self._lxd.get(
-                    "instances", doing="Listing instances", recursion=recursion, filter=filter_
-                )
+            listed = self._lxd.get(
+                "instances", doing="Listing instances", recursion=recursion, filter=filter_
             )
         except Refused as refused:
             raise translated(refused, what="it") from refused
+        return self._known.recalled(rows(listed))
 
     def _parsed(self, listed: Collection[Row]) -> list[Seen]:
         for row in listed:
@@ -258,3 +293,7 @@ class LxdProvider:
             raise translated(refused, what=token) from refused
         if said is not None and said.strip().isdigit():
             self._codes[token] = int(said)
+
+
+def _file_of(fleet: FleetKey) -> str:
+    return f"{fleet.env}.{fleet.name}"

@@ -16,7 +16,7 @@ PASSING = (
 _MEMBER_GONE = (
     *("connection refused", "no route to host", "is offline", "unable to connect to"),
     *("failed to connect", "connection reset", "eof", "i/o timeout", "cannot fetch instance"),
-    *("operation not found", "service unavailable", "dial tcp", "member is down"),
+    *("operation not found", "service unavailable", "dial tcp", "missing event connection"),
 )
 
 
@@ -37,7 +37,13 @@ class Refused(OvenbirdError):
 
     @property
     def is_there_already(self) -> bool:
-        return self.code == CONFLICT or "already exists" in self.said.lower()
+        """Somebody has made it, or is making it at this moment."""
+        said = self.said.lower()
+        return self.code == CONFLICT or "already exists" in said or self.is_being_made
+
+    @property
+    def is_being_made(self) -> bool:
+        return 'busy running a "create"' in self.said.lower()
 
     @property
     def is_of_a_lost_member(self) -> bool:

@@ -7,7 +7,7 @@ may list instances, has labels and limits and no launch data: that lies in a fil
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 
 from ovenbird.provider.lxd_api import Lxd
@@ -18,6 +18,8 @@ from ovenbird.values.errors import ConfigurationError, EngineUnreachable
 from ovenbird.values.fleet import Order, Resources
 
 _BUSY = ("busy", "is being created", "failed to acquire lock")
+# The last two are what the files of one say that another is just making or filling.
+_IN_OTHER_HANDS = (*_BUSY, "forkfile.sock", "file exists")
 _INIT = (
     "/sbin/init",
     # Without these the console stays empty, and a bad image would die without a word.
@@ -96,8 +98,10 @@ def start(lxd: Lxd, token: str) -> None:
             raise
 
 
-def go_on(lxd: Lxd, order: Order) -> None:
-    """Start what another driver has made, waiting for it where it is at that now."""
+def go_on(lxd: Lxd, order: Order, *, is_started: Callable[[], bool]) -> None:
+    """Hand it its launch data and start it. Another driver may be at the same, or still making
+    it: what is in its hands is waited for, and one that ``is_started`` meanwhile is left as it
+    is. Raises `Refused`."""
     ends = time.monotonic() + START_TIMEOUT
     while True:
         try:
@@ -105,8 +109,9 @@ def go_on(lxd: Lxd, order: Order) -> None:
             start(lxd, order.token)
             return
         except Refused as refused:
-            busy = any(word in refused.said.lower() for word in _BUSY)
-            if not busy:
+            if is_started():
+                return
+            if not any(word in refused.said.lower() for word in _IN_OTHER_HANDS):
                 raise
             if time.monotonic() > ends:
                 raise EngineUnreachable(

@@ -76,6 +76,7 @@ class Members:
         ]
         if not open_:
             told = ", ".join(f"{m.server_name} is {m.status.lower()}" for m in known)
+            told += "" if not online else " (and scheduler.instance is not all)"
             raise NoCapacity(
                 f"No member of the cluster can take {order.token}: {told}.",
                 remedy="Bring one back: lxc cluster list; lxc cluster restore MEMBER",

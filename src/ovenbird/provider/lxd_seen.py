@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from types import MappingProxyType
+from typing import Annotated
 
-from pydantic import BaseModel, Field, TypeAdapter
+from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import EngineState, Seen
+
+_NEVER = datetime(1970, 1, 1, tzinfo=UTC)
 
 IMAGE_LABEL = "user.ovenbird.image"
 """On what was made to look at an image, and is removed at once: its fingerprint."""
@@ -42,9 +45,18 @@ def labels_of(order: Order, *, site: str) -> dict[str, str]:
     return {label(key): value for key, value in said.items()}
 
 
-def wanted(said: Mapping[str, str]) -> str:
-    """Write LXD's filter for instances with these labels."""
-    return " and ".join(f"config.{label(key)} eq {value}" for key, value in said.items())
+def asked_for(order: Order, *, site: str) -> Row:
+    """Describe an instance that is about to be made, as far as that is known."""
+    now = datetime.now(UTC)
+    config = {**labels_of(order, site=site), "volatile.base_image": order.artifact.id}
+    return Row(name=order.token, status="Error", config=config, created_at=now, last_used_at=_NEVER)
+
+
+def wanted(said: Mapping[str, str], *, lost: bool = False) -> str:
+    """Write LXD's filter for instances with these labels, and for all ``lost`` ones, which have
+    none."""
+    also = " or status eq Error" if lost else ""
+    return " and ".join(f"config.{label(key)} eq {value}" for key, value in said.items()) + also
 
 
 class _Address(BaseModel):
@@ -66,7 +78,7 @@ class Row(BaseModel):
 
     name: str
     status: str
-    config: dict[str, str]
+    config: Annotated[dict[str, str], BeforeValidator(lambda said: said or {})]
     created_at: datetime
     last_used_at: datetime
     location: str = ""
@@ -92,7 +104,7 @@ _ROWS = TypeAdapter(list[Row])
 
 
 def rows(listing: object) -> list[Row]:
-    """Read a listing. Of an offline member LXD tells each instance's labels, and no state."""
+    """Read a listing. Of an offline member's instances LXD tells only the names: see `Known`."""
     return _ROWS.validate_python(listing)
 
 
