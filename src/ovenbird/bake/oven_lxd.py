@@ -31,6 +31,9 @@ NETWORK = (
     'chroot "$1" systemctl enable systemd-networkd',
 )
 
+BUILT = "ovenbird-bake"
+"""Packer's name of what it built is this and the bake's token, see source.lxd.pkr.hcl.j2."""
+
 _INSIDE = f"""\
 for _ in $(seq 150); do
     [ ! -e {MOUNTED}/environment ] || break
@@ -127,6 +130,9 @@ class LxdOven:
     def name_artifact(self, artifact_id: str, *, family: str, number: int) -> None:
         name = f"ovenbird-{self._site}/{family}/{number}"
         self._lxc(f"Naming the image {name}", "image", "alias", "create", name, artifact_id)
+        for alias in self._query(f"images/{artifact_id}")["aliases"]:
+            if alias["name"].startswith(f"{BUILT}/"):  # Packer gives no image without a name
+                self._lxc("Taking Packer's name off", "image", "alias", "delete", alias["name"])
 
     def stands(self, container: str) -> bool:
         return container in self._instances()

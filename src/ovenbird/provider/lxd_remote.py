@@ -6,20 +6,20 @@ The server's certificate is compared with the pin before it is trusted, and noth
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
-from shutil import copyfile
 from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
-from ovenbird.values.engine import LOCAL_SOCKET, LxdSettings
+from ovenbird.provider.lxd_way import another_server, nobody, socket_of, url_of
+from ovenbird.values.engine import LxdSettings
 from ovenbird.values.errors import ConfigurationError, EngineUnreachable
 
-SOCKETS = ("/var/lib/lxd/unix.socket", "/var/snap/lxd/common/lxd/unix.socket")
 PATIENCE = 5.0
 """Seconds that a member has to answer before the next one is asked."""
 
@@ -27,45 +27,33 @@ PATIENCE = 5.0
 def client(settings: LxdSettings, folder: Path) -> Mapping[str, str]:
     """Write a client's folder for the first endpoint that answers; return its environment.
 
-    Raises `EngineUnreachable` where none does, `ConfigurationError` for a wrong certificate.
+    Raises `EngineUnreachable` where none does, and for another certificate than the pinned one.
     """
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (folder / "servercerts").mkdir(exist_ok=True)
+    (folder / "servercerts").mkdir(mode=0o700, parents=True, exist_ok=True)
     address = _reachable(settings, folder)
-    if settings.certificate:
-        copyfile(settings.certificate, folder / "client.crt")
-        (folder / "client.key").touch(mode=0o600)
-        copyfile(settings.key, folder / "client.key")
+    if address.startswith("https:"):
+        for name, file in (("client.crt", settings.certificate), ("client.key", settings.key)):
+            if not Path(file).is_file():
+                raise ConfigurationError.of(
+                    f"engine lxd: there is no {name}: {file or 'none is named'}.",
+                    remedy="Name certificate and key as client: in inventories/engines.yml.",
+                )
+            _write(folder / name, Path(file).read_text())
     remote = {"addr": address, "protocol": "lxd", "auth_type": "tls", "project": settings.project}
-    with (folder / "config.yml").open("w") as file:
-        YAML().dump({"default-remote": "ovenbird", "remotes": {"ovenbird": remote}}, file)
+    text = io.StringIO()
+    YAML().dump({"default-remote": "ovenbird", "remotes": {"ovenbird": remote}}, text)
+    _write(folder / "config.yml", text.getvalue())
     return {"LXD_CONF": str(folder)}
-
-
-def socket_of(endpoint: str) -> Path:
-    """Find the socket that ``unix:`` or ``unix:/PATH`` means."""
-    said = endpoint.removeprefix(LOCAL_SOCKET).replace("//", "/")
-    if said:
-        return Path(said)
-    if folder := os.environ.get("LXD_DIR"):
-        return Path(folder) / "unix.socket"
-    return next((Path(each) for each in SOCKETS if Path(each).exists()), Path(SOCKETS[0]))
 
 
 def pinned(endpoint: str, settings: LxdSettings) -> str:
     """Fetch a member's certificate (PEM) and compare it with the pin, before anything is asked."""
-    where = urlsplit(endpoint)
-    address = (where.hostname or "", where.port or 8443)
+    where = urlsplit(url_of(endpoint))
+    address = (where.hostname or "", where.port or 0)
     pem = ssl.get_server_certificate(address, timeout=PATIENCE)
     shown = hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem)).hexdigest()
     if shown != settings.pin:
-        raise ConfigurationError.of(
-            f"{endpoint} shows the certificate {shown[:16]}…, and the pin is "
-            f"{settings.pin[:16]}…: this is not the server that was meant.",
-            remedy="Nothing was sent. If its certificate was renewed, compare it on a member "
-            "(openssl x509 -noout -fingerprint -sha256 -in cluster.crt) and correct pin: in "
-            "inventories/engines.yml.",
-        )
+        raise another_server(endpoint, said=f"it shows {shown}")
     return pem
 
 
@@ -73,13 +61,14 @@ def _reachable(settings: LxdSettings, folder: Path) -> str:
     tried = []
     for endpoint in settings.endpoints:
         try:
-            if endpoint.startswith(LOCAL_SOCKET):
-                return f"unix://{_answering(socket_of(endpoint))}"
-            (folder / "servercerts" / "ovenbird.crt").write_text(pinned(endpoint, settings))
+            if (path := socket_of(endpoint)) is not None:
+                _knock(path)
+                return f"unix://{path}"
+            _write(folder / "servercerts" / "ovenbird.crt", pinned(endpoint, settings))
         except OSError as error:
-            tried.append(f"{endpoint}: {error.strerror or error}")
+            tried.append(nobody(endpoint, error))
             continue
-        return endpoint
+        return url_of(endpoint)
     raise EngineUnreachable(
         "No endpoint of LXD answers.",
         remedy="Start LXD, or correct endpoints: in inventories/engines.yml.",
@@ -87,8 +76,15 @@ def _reachable(settings: LxdSettings, folder: Path) -> str:
     )
 
 
-def _answering(path: Path) -> Path:
+def _knock(path: str) -> None:
     with socket.socket(socket.AF_UNIX) as door:
         door.settimeout(PATIENCE)
-        door.connect(str(path))
-    return path
+        door.connect(path)
+
+
+def _write(path: Path, text: str) -> None:
+    """Replace a file that the client of another bake may be reading."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.replace(path)
