@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from tests.live import HEALTH, LiveFleet
+from tests.project import Project
 
 from ovenbird import cluster as clusters
 from ovenbird.clock import SystemClock
-from ovenbird.cluster import Cluster
+from ovenbird.cluster import Cluster, member
 from ovenbird.console import Console
+from ovenbird.values.errors import CommandFailed
 
 
 def require_lxd() -> None:
@@ -31,6 +37,7 @@ def a_cluster(*, members: int = 3) -> Iterator[Cluster]:
     """Lend a cluster that is gone afterwards. Its folder is short: a socket's path is."""
     require_lxd()
     with tempfile.TemporaryDirectory(prefix="obc-", dir="/tmp") as made:
+        Path(made).chmod(0o711)
         folder, console = Path(made) / "c", Console()
         try:
             yield clusters.up(folder, members=members, console=console, clock=SystemClock())
@@ -65,3 +72,50 @@ def _read(path: Path) -> str:
         return path.read_text().replace("\0", " ")
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+class ClusterFleet(LiveFleet):
+    """A fleet of ``web`` on the instances of a cluster."""
+
+    cluster: Cluster
+
+    @classmethod
+    def on(cls, cluster: Cluster, project: Project, name: str) -> ClusterFleet:
+        fleet = cls(project, name)
+        fleet.cluster = cluster
+        return fleet
+
+    def rolls_with(self, greeting: str, *words: str) -> float:
+        """Change a launch value, which replaces every instance; return how long it took (s)."""
+        self.declare(greeting=greeting)
+        begun = time.monotonic()
+        self.rollout(*words)
+        return time.monotonic() - begun
+
+    def members(self) -> dict[str, str]:
+        """Ask LXD itself on which member each instance is."""
+        return {each["name"]: each["location"] for each in self._instances()}
+
+    def _instances(self) -> list[dict[str, Any]]:
+        errors = []
+        for each in self.cluster.members:
+            try:
+                told = member.lxc(each, "query", "/1.0/instances?recursion=1")
+            except CommandFailed as error:  # its daemon was killed: any other one answers too
+                errors.append(error)
+                continue
+            return [
+                row
+                for row in json.loads(told)
+                if row["config"].get("user.ovenbird.fleet") == self.name
+            ]
+        raise errors[0]
+
+    def retire(self) -> None:
+        for name in self.members():
+            member.lxc(self.cluster.members[0], "delete", "--force", name)
+        super().retire()
+
+    def _entry(self) -> dict[str, object]:
+        health = {**HEALTH, "healthy_deadline": "60s", "progress_deadline": "180s"}
+        return {**super()._entry(), "provider": "lxd", "health": {**health, "lost_after": "10s"}}

@@ -83,6 +83,7 @@ def test_a_daemon_that_was_killed_comes_back(before: dict[str, set[str]]) -> Non
 
 def test_what_a_killed_up_left_is_taken_down(before: dict[str, set[str]]) -> None:
     with tempfile.TemporaryDirectory(prefix="obc-", dir="/tmp") as made:
+        Path(made).chmod(0o711)
         folder = Path(made) / "c"
         first = subprocess.Popen([sys.executable, "-c", UP, str(folder)], stderr=subprocess.DEVNULL)
         while not (folder / "n2").exists():
@@ -95,6 +96,15 @@ def test_what_a_killed_up_left_is_taken_down(before: dict[str, set[str]]) -> Non
         clusters.down(folder, console=Console())
 
         assert not folder.exists()
+
+
+def test_a_folder_that_instances_cannot_reach_is_refused(tmp_path: Path) -> None:
+    require_lxd()
+    with pytest.raises(ConfigurationError, match="cannot be entered") as refused:
+        clusters.up(tmp_path / "c", members=1, console=Console(), clock=SystemClock())
+
+    assert refused.value.exit_code == 2
+    assert not (tmp_path / "c").exists()
 
 
 def test_a_cluster_of_none_is_refused() -> None:

@@ -59,7 +59,7 @@ def up(folder: Path, *, members: int, console: Console, clock: Clock) -> Cluster
     Raises `ConfigurationError` where it cannot be done here, `CommandFailed` where a step fails;
     then all of it is taken down again.
     """
-    _require_possible(members)
+    _require_possible(members, folder)
     if (folder / "up").exists():
         return opened(folder)
     other = Path(WHERE.read_text()) if WHERE.exists() else folder
@@ -140,7 +140,7 @@ def _fingerprint(certificate: Path) -> str:
     return said.strip().rpartition("=")[2].replace(":", "").lower()
 
 
-def _require_possible(members: int) -> None:
+def _require_possible(members: int, folder: Path) -> None:
     if not 1 <= members <= MOST:
         raise ConfigurationError.of(
             f"A cluster of {members} members is not made here.", remedy=f"Allowed: 1 to {MOST}."
@@ -154,4 +154,10 @@ def _require_possible(members: int) -> None:
         raise ConfigurationError.of(
             f"These programs are not on this machine: {', '.join(missing)}.",
             remedy=f"apt-get install --no-install-recommends {PACKAGES}",
+        )
+    shut = [p for p in folder.parents if p.exists() and not p.stat().st_mode & 0o001]
+    if shut:
+        raise ConfigurationError.of(
+            f"{shut[0]} cannot be entered by other users, and the root of an instance is one.",
+            remedy="Name another folder: --folder /var/lib/ovenbird-cluster",
         )

@@ -52,14 +52,15 @@ def guard(_: Any) -> None:
     help={
         "what": "up, or down.",
         "members": "How many daemons it has.",
-        "folder": "Where it lies; a folder of the site's where none is named.",
+        "folder": "Where it lies; users that are not root must be able to enter it.",
     },
 )
-def cluster(_: Any, what: str, members: str = "3", folder: str = "") -> None:
+def cluster(
+    _: Any, what: str, members: str = "3", folder: str = "/var/lib/ovenbird-cluster"
+) -> None:
     """Bring an LXD cluster up on this machine, or take it down without leaving anything."""
     from ovenbird import cluster as clusters
     from ovenbird.clock import SystemClock
-    from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
 
     console = Console()
@@ -68,7 +69,7 @@ def cluster(_: Any, what: str, members: str = "3", folder: str = "") -> None:
             f"{what} {members} is nothing that can be done to a cluster.",
             remedy="invoke dev.cluster up --members 3, or: invoke dev.cluster down",
         )
-    where = Path(folder).absolute() if folder else open_site().folder / "cluster"
+    where = Path(folder).absolute()
     if what == "down":
         clusters.down(where, console=console)
         return
