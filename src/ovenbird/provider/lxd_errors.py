@@ -61,7 +61,7 @@ def translated(refused: Refused, *, what: str) -> OvenbirdError:
     ``what`` is the version or the image that the call was about.
     """
     said = refused.said.lower()
-    if "image" in said and ("not found" in said or "isn't available" in said):
+    if "image not " in said or ("image" in said and "isn't available" in said):
         return OvenbirdError(
             f"LXD does not hold the image of {what} any more.",
             remedy="Bake it again with invoke bake FAMILY --force, or choose another version.",

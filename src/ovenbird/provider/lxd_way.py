@@ -14,8 +14,9 @@ from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import requests
-from pylxd.client import get_session_for_url
 from requests.adapters import HTTPAdapter
+from urllib3 import HTTPConnectionPool
+from urllib3.connection import HTTPConnection
 
 from ovenbird.values.engine import LOCAL_SOCKET, LxdSettings
 from ovenbird.values.errors import ConfigurationError, EngineUnreachable
@@ -23,6 +24,8 @@ from ovenbird.values.errors import ConfigurationError, EngineUnreachable
 PACKAGED = ("/var/snap/lxd/common/lxd/unix.socket", "/var/lib/lxd/unix.socket")
 CONNECT_TIMEOUT = 3.0
 PORT = 8443
+AT_ONCE = 32
+"""Connections to one socket that are kept for the next call."""
 
 
 def socket_of(endpoint: str) -> str | None:
@@ -44,6 +47,44 @@ def url_of(endpoint: str) -> str:
     return endpoint if urlsplit(endpoint).port else f"{endpoint}:{PORT}"
 
 
+class _SocketConnection(HTTPConnection):
+    """HTTP over a socket's path. (pylxd's own one leaves the socket open when nobody listens.)"""
+
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost")
+        self._path = path
+
+    def connect(self) -> None:
+        self.sock = _connected(self._path, timeout=CONNECT_TIMEOUT)
+
+
+class _SocketPool(HTTPConnectionPool):
+    def __init__(self, path: str) -> None:
+        super().__init__("localhost", maxsize=AT_ONCE)
+        self._path = path
+
+    def _new_conn(self) -> _SocketConnection:
+        return _SocketConnection(self._path)
+
+
+class _Local(HTTPAdapter):
+    """Speaks to whoever listens at one path."""
+
+    def __init__(self, path: str) -> None:
+        self._pool = _SocketPool(path)
+        super().__init__()
+
+    def get_connection_with_tls_context(self, request, verify, proxies=None, cert=None):  # type: ignore[no-untyped-def]
+        return self._pool
+
+    def request_url(self, request, proxies):  # type: ignore[no-untyped-def]
+        return request.path_url
+
+    def close(self) -> None:
+        self._pool.close()
+        super().close()
+
+
 class _Pinned(HTTPAdapter):
     """Speaks to a server that shows the pinned certificate, whoever signed it, and to no other."""
 
@@ -58,10 +99,11 @@ class _Pinned(HTTPAdapter):
 
 def session_for(endpoint: str, settings: LxdSettings) -> requests.Session:
     """Open a session; nothing is sent yet. Raises `ConfigurationError` for a missing file."""
-    url = url_of(endpoint)
-    session: requests.Session = get_session_for_url(url)
+    session, path = requests.Session(), socket_of(endpoint)
     session.trust_env = False
-    if url.startswith("https:"):
+    if path is not None:
+        session.mount("http+unix://", _Local(path))
+    else:
         session.cert = _client(settings)
         session.mount("https://", _Pinned(settings.pin))
     return session
@@ -74,14 +116,7 @@ def stream(endpoint: str, settings: LxdSettings, *, timeout: float) -> socket.so
     """
     path = socket_of(endpoint)
     if path is not None:
-        local = socket.socket(socket.AF_UNIX)
-        local.settimeout(timeout)
-        try:
-            local.connect(path)
-        except OSError:
-            local.close()
-            raise
-        return local
+        return _connected(path, timeout=timeout)
     parts = urlsplit(url_of(endpoint))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -98,6 +133,17 @@ def stream(endpoint: str, settings: LxdSettings, *, timeout: float) -> socket.so
         secured.close()
         raise another_server(endpoint, said=f"it shows {shown}")
     return secured
+
+
+def _connected(path: str, *, timeout: float) -> socket.socket:
+    local = socket.socket(socket.AF_UNIX)
+    local.settimeout(timeout)
+    try:
+        local.connect(path)
+    except OSError:
+        local.close()
+        raise
+    return local
 
 
 def another_server(endpoint: str, *, said: str) -> EngineUnreachable:

@@ -35,5 +35,12 @@ def provider_named(
             remedy=f"Use one of these: {', '.join(provider_names())}.",
         )
     said = {} if settings is None else {"settings": settings}
-    provider: Engine = found.load()(folder=folder, site=site, **said)
+    try:
+        opened = found.load()
+    except ModuleNotFoundError as missing:
+        raise ConfigurationError.of(
+            f"The provider {name!r} needs {missing.name}, which is not installed.",
+            remedy=f"Install it: pip install 'ovenbird[{name}]'",
+        ) from missing
+    provider: Engine = opened(folder=folder, site=site, **said)
     return provider
