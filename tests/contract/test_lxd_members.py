@@ -1,7 +1,12 @@
-"""The contract on a cluster of three, one of which goes away and comes back."""
+"""The contract on a cluster of three, one of which goes away and comes back.
+
+What members have no part in is proven on an LXD that stands alone; with OVENBIRD_WHOLE_CONTRACT
+set all of it is asked here too (100 s).
+"""
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -85,3 +90,16 @@ class TestLxdMembers(HostContract, ProviderContract):
             provider.launch(an_order(0))
 
         assert list(provider.instances(key)) == []
+
+
+OF_MEMBERS = (
+    "test_its_place_is_told_and_is_the_same_for_whoever_asks",
+    "test_labels_survive_a_restart_of_the_tool",
+    "test_launching_twice_with_one_token_gives_one_instance",
+    "test_slots_are_kept_and_order_the_list",
+    "test_without_room_nothing_is_launched_and_nothing_is_left",
+)
+if "OVENBIRD_WHOLE_CONTRACT" not in os.environ:
+    for name in vars(ProviderContract):
+        if name.startswith("test_") and name not in OF_MEMBERS:
+            setattr(TestLxdMembers, name, None)
