@@ -9,6 +9,7 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import signal
 import ssl
@@ -160,6 +161,17 @@ class OneLxd(Lxc):
         self.run("lxc", "profile", "device", "remove", "default", "eth0")
         self.run("lxc", "network", "delete", self.bridge)
         self.shut_down()
+        self._forget_rules()
+
+    def _forget_rules(self) -> None:
+        """Remove its bridge's rules of the firewall: a daemon that was killed adds them twice,
+        and takes one of each away."""
+        for table in ("filter", "nat", "mangle"):
+            told = process.run(("iptables", "-t", table, "-S"), doing="Reading").stdout
+            for rule in told.splitlines():
+                if rule.startswith("-A") and f" {self.bridge} " in rule:
+                    words = ("iptables", "-w", "-t", table, "-D", *shlex.split(rule)[1:])
+                    process.run(words, doing="Removing a rule")
 
     def shut_down(self) -> None:
         """End the daemon and take back its mounts."""
