@@ -104,11 +104,9 @@ class ClusterFleet(LiveFleet):
             except CommandFailed as error:  # its daemon was killed: any other one answers too
                 errors.append(error)
                 continue
-            return [
-                row
-                for row in json.loads(told)
-                if row["config"].get("user.ovenbird.fleet") == self.name
-            ]
+            # Of one whose member is offline LXD tells the name and no more.
+            mine = f"{self.env}-{self.name}-"
+            return [row for row in json.loads(told) if row["name"].startswith(mine)]
         raise errors[0]
 
     def retire(self) -> None:

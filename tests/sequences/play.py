@@ -168,7 +168,8 @@ class Day:
             scene.provider.becomes(image, Verdict.PASS)
             self._judge(number, ImageState.ACTIVE)
         reins.resume(self._driver(), because="")
-        if self._driver().book.standing().pins and self._is_leaving():
+        standing = self._driver().book.standing()
+        if standing.pins and standing.removed_at is None and self._is_leaving():
             scene.roll_back(driver=self._driver())
         try:
             tend(self._driver())

@@ -58,6 +58,8 @@ def _play_days(count: int, *, length: int, least: int = 1) -> int:
         last[:] = [day]
         play(*day)
         played.append(len(day[1]))
+        if len(played) % 50 == 0:
+            Console().step(f"{len(played)} days")
 
     try:
         days()
