@@ -211,11 +211,8 @@ def test_a_lost_one_is_unknown_until_its_engine_has_said_so_for_a_while() -> Non
     assert healths(a_seen(1, EngineState.LOST, since=60)) == [Health.LOST]
 
 
-def test_where_the_engine_does_not_know_since_when_our_own_looks_count() -> None:
-    lost = a_seen(1, EngineState.LOST)
-
-    assert healths(lost) == [Health.UNKNOWN]
-    assert healths(lost, verdicts={1: "-" * 61}) == [Health.LOST]
+def test_one_of_which_nobody_knows_since_when_it_is_lost_has_just_been_lost() -> None:
+    assert healths(a_seen(1, EngineState.LOST), verdicts={1: "-" * 61}) == [Health.UNKNOWN]
 
 
 def test_a_created_one_is_pending_and_fails_when_it_is_never_started() -> None:

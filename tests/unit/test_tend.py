@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,41 @@ def test_it_has_nothing_to_tend_before_anything_has_completed(
 
     assert "nothing has completed here yet" in tend(scene.driver())
     assert scene.provider.asked == []
+
+
+def test_what_its_engine_calls_lost_without_a_time_is_lost_since_a_driver_found_it_so(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each pass is a driver of its own, and none waits as long as it takes to believe it."""
+    lost, report = scene.tokens("web/1")[0], type(scene.provider).instances
+    monkeypatch.setattr(
+        type(scene.provider),
+        "instances",
+        lambda *asked: [replace(seen, since=None) for seen in report(*asked)],
+    )
+    scene.provider.lose(lost)
+    with pytest.raises(Killed):
+        die_after_a_look(scene)
+    record = scene.driver().records.of([])[lost]
+    scene.clock.pass_by(scene.fleet.health.lost_after + 1)
+    tend(scene.driver())
+
+    assert record.lost_at is not None
+    assert scene.serving == {"web/1": 3}
+    assert len(scene.tokens("web/1")) == 4, "the lost one is ended when its host returns"
+    scene.provider.find(lost)
+    tend(scene.driver())
+    assert scene.driver().records.of([lost])[lost].lost_at is None
+
+
+def die_after_a_look(scene: Scene) -> None:
+    """Kill a driver in the first sleep of its repair."""
+
+    def die() -> None:
+        raise Killed
+
+    scene.clock.once(lambda: True, die)
+    tend(scene.driver())
 
 
 def test_a_lost_instance_is_replaced_with_the_settled_image(scene: Scene) -> None:

@@ -229,9 +229,8 @@ def _how(ended: Seen) -> str:
 
 
 def _lost(view: _View) -> tuple[Health, str]:
-    """Count from when the engine first said so; where it does not know, from our first look."""
-    first = view.looks[0].at if view.looks else view.now
-    gone = view.now - (view.seen.since or first)
+    """Count from when the engine first said so, or a driver first found it saying so."""
+    gone = view.now - (view.seen.since or view.now)
     if gone >= timedelta(seconds=view.health.lost_after):
         return Health.LOST, f"its engine has said for {seconds(gone)} that it is gone"
     return Health.UNKNOWN, (

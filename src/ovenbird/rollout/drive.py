@@ -170,7 +170,7 @@ class Driver:
                 self._setting.console.progress(f"waiting: {why}")
                 self._patience.require_progress(why)
             case Doubtful(why):
-                self._patience.require_sight(why)
+                self._patience.require_sight(why, gone=bool(self._lookout.lost()))
             case Stuck(why):
                 self._patience.require_room(why)
             case Failed(why, tokens):

@@ -68,12 +68,16 @@ class Lookout:
         self.late = [s for s in listed.values() if self._came_late(s)]
         ended_late = {seen.token for seen in self.late}
         self._note_a_gap()
+        now = setting.clock.now()
         self._seen = {
-            token: replace(seen, launched_at=self._counted_from(self.records[token].ordered_at))
+            token: replace(
+                seen,
+                launched_at=self._counted_from(self.records[token].ordered_at),
+                since=self._lost_since(seen, now) or seen.since,
+            )
             for token, seen in listed.items()
             if token not in ended_late
         }
-        now = setting.clock.now()
         running = [s for s in self._seen.values() if s.state is EngineState.RUNNING]
         accepted = {t: r.accepted_at for t, r in self.records.items() if r.accepted_at is not None}
         longest = setting.fleet.health.timeout + 1
@@ -97,6 +101,16 @@ class Lookout:
         )
         self.instances = tuple(self._as_wished(instance) for instance in found)
         return self.instances
+
+    def _lost_since(self, seen: Seen, now: datetime) -> datetime | None:
+        """Say since when it is gone, where its engine does not: since a driver found it so."""
+        if seen.state is not EngineState.LOST or seen.since is not None:
+            return None
+        return self.records[seen.token].lost_at or now
+
+    def lost(self) -> set[str]:
+        """Name those that their engine says are gone, however short a time."""
+        return {token for token, seen in self._seen.items() if seen.state is EngineState.LOST}
 
     def _as_wished(self, instance: Instance) -> Instance:
         """Add what somebody wished of an instance, which no look can show."""

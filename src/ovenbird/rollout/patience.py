@@ -61,8 +61,11 @@ class Patience:
                 remedy="What served still does. Look at the instances: invoke status",
             )
 
-    def require_sight(self, why: str) -> None:
-        if self._since(self._calm) > timedelta(seconds=LONGEST):
+    def require_sight(self, why: str, *, gone: bool) -> None:
+        """Give up on what is not seen; what its engine says is ``gone`` is waited for until that
+        is believed."""
+        limit = LONGEST + (self._setting.fleet.health.lost_after if gone else 0.0)
+        if self._since(self._calm) > timedelta(seconds=limit):
             raise Inconclusive(
                 f"{self._setting.key} cannot be judged: {why}.",
                 remedy="Nothing was ended. See whether this host reaches the instances, then run "

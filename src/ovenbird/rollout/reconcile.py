@@ -46,6 +46,9 @@ class Reconciler:
         records = self._lookout.records
         new = [t for t, r in records.items() if not r.listed_at and self._lookout.is_listed(t)]
         setting.records.listed(new, at=now)
+        lost = self._lookout.lost()
+        setting.records.lost([t for t in lost if records[t].lost_at is None], at=now)
+        setting.records.found([t for t, r in records.items() if r.lost_at and t not in lost])
         self._end_the_late()
         self._finish_retirements()
         self._forget_strangers()

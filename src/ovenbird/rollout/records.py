@@ -22,6 +22,7 @@ from ovenbird.values.fleet import FleetKey
 class Record:
     """One instance as its site remembers it. ``listed_at`` is when its engine first showed it;
     ``called`` says that its launch has returned; ``place`` names the engine that has it.
+    ``lost_at`` is since when a driver has found its engine saying that it is gone.
     ``unwanted_because`` says why it is to be replaced, whatever it runs. ``job`` names the job
     that it runs, and is "" for a member of the fleet."""
 
@@ -35,6 +36,7 @@ class Record:
     place: str
     listed_at: datetime | None = None
     accepted_at: datetime | None = None
+    lost_at: datetime | None = None
     kept_until: datetime | None = None
     quarantined_until: datetime | None = None
     unwanted_because: str = ""
@@ -87,6 +89,7 @@ class Records:
                     place=row.place,
                     listed_at=row.launched_at,
                     accepted_at=row.accepted_at,
+                    lost_at=row.lost_at,
                     kept_until=row.kept_until,
                     quarantined_until=row.quarantined_until,
                     unwanted_because=row.unwanted_because or "",
@@ -102,6 +105,14 @@ class Records:
     def listed(self, tokens: Collection[str], *, at: datetime) -> None:
         """Remember that an engine has shown these for the first time."""
         self._note(tokens, instances.c.launched_at.is_(None), launched_at=at)
+
+    def lost(self, tokens: Collection[str], *, at: datetime) -> None:
+        """Remember since when an engine says that these are gone; the first time counts."""
+        self._note(tokens, instances.c.lost_at.is_(None), lost_at=at)
+
+    def found(self, tokens: Collection[str]) -> None:
+        """Forget that these were gone: their engine shows them again."""
+        self._note(tokens, lost_at=None)
 
     def accept(self, token: str, *, at: datetime) -> None:
         """Remember that an instance passed its gate; the first time counts."""

@@ -190,6 +190,7 @@ instances = Table(
     Column("intended_at", Utc, nullable=False),
     Column("launched_at", Utc),  # when its engine first listed it
     Column("accepted_at", Utc),
+    Column("lost_at", Utc),  # since when its engine says that it is gone
     Column("quarantined_until", Utc),
     Column("unwanted_because", Text),  # to be replaced, whatever it runs
     Column("unwanted_at", Utc),
