@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 from tests.sequences.moves import Kind, Move, sequences
 from tests.sequences.play import play
@@ -18,4 +19,33 @@ LENGTH = 20
 @settings(max_examples=COUNT, suppress_health_check=list(HealthCheck))
 @given(sequences(LENGTH))
 def test_whatever_the_day_the_rules_hold_at_every_call(day: tuple[Kind, list[Move]]) -> None:
+    play(*day)
+
+
+FOUND = {
+    "a dead driver has drained one, and the next would end another first": (
+        Kind(size=4, limits=1, budget=1),
+        [
+            *(Move("roll", 2), Move("roll", 3), Move("roll back"), Move("roll", 2, bad=True)),
+            *(Move("rebuild", dies=50), Move("exit")),
+        ],
+    ),
+    "a switch was cut short between a drain and its note": (
+        Kind(procedure=2, budget=1),
+        [Move("quarantine", dies=10), Move("roll", 1, dies=72)],
+    ),
+    "a launch died, and the fleet was scaled to nothing": (
+        Kind(size=1, limits=1, budget=1),
+        [Move("quarantine", 4, dies=35), Move("scale")],
+    ),
+    "a retry after more failures than are allowed": (
+        Kind(),
+        [Move("scale", 2), Move("lose", 2), Move("roll", 4, bad=True, dies=44), Move("ail")],
+    ),
+}
+"""Days that were drawn, and broke a rule once."""
+
+
+@pytest.mark.parametrize("day", FOUND.values(), ids=list(FOUND))
+def test_what_a_day_has_found_stays_mended(day: tuple[Kind, list[Move]]) -> None:
     play(*day)

@@ -27,5 +27,6 @@ def faults_of_project(project: Path) -> list[Fault]:
             rendered = render(family, project=project, provider=provider, parent_artifact="none")
             check(rendered, project=project)
         except ConfigurationError as error:
-            faults += [fault for fault in error.faults if fault not in faults]
+            told = {(fault.file, fault.line) for fault in faults}
+            faults += [fault for fault in error.faults if (fault.file, fault.line) not in told]
     return faults

@@ -29,6 +29,12 @@ NETWORK = (
     'printf "[Match]\\nName=eth0 host0\\n[Network]\\nDHCP=ipv4\\nLinkLocalAddressing=ipv4\\n'
     '[DHCPv4]\\nClientIdentifier=mac\\n" > "$1"/etc/systemd/network/80-ovenbird.network',
     'chroot "$1" systemctl enable systemd-networkd',
+    # networkd waits until udev has seen eth0. Of the host's other devices, which an instance sees
+    # and may not touch, each would cost a line of the console.
+    'mkdir "$1"/etc/systemd/system/systemd-udev-trigger.service.d && '
+    'printf "[Service]\\nExecStart=\\nExecStart=-udevadm trigger --type=devices --action=add '
+    '--subsystem-match=net\\n" '
+    '> "$1"/etc/systemd/system/systemd-udev-trigger.service.d/ovenbird.conf',
 )
 
 BUILT = "ovenbird-bake"

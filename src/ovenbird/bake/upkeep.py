@@ -9,8 +9,10 @@ from contextlib import contextmanager
 
 from filelock import Timeout
 
+from ovenbird import process
 from ovenbird.bake import ledger
 from ovenbird.bake.bakery import Bakery
+from ovenbird.bake.lend import MOUNTED
 from ovenbird.state.lock import lock_of
 from ovenbird.values.errors import Blocked
 from ovenbird.values.family import Family
@@ -63,6 +65,7 @@ def clean(book: ledger.Ledger, bakery: Bakery) -> None:
     """
     if book.kept:
         shutil.rmtree(book.folder / "lent" / "secrets", ignore_errors=True)
+        _take_secrets_back(book, bakery)
         return
     for slot in (1, 2):
         bakery.provider.terminate(f"{book.token}-proof{slot}", stop=AT_ONCE)
@@ -73,6 +76,22 @@ def clean(book: ledger.Ledger, bakery: Bakery) -> None:
     left = [image for image in made if _bare(image) not in owned]
     bakery.oven.clean(containers=(), images=left)
     book.close()
+
+
+def _take_secrets_back(book: ledger.Ledger, bakery: Bakery) -> None:
+    """Remove what was lent by pushing it, from a kept build instance."""
+    if bakery.oven.lends_by_mount or not bakery.oven.stands(book.token):
+        return
+    done = process.run(
+        [*book.into, "/bin/rm", "-rf", f"{MOUNTED}/secrets"],
+        doing="Taking back the secrets that were lent",
+        env=bakery.oven.environment(book.folder / "bin"),
+        check=False,
+    )
+    if done.code:
+        bakery.console.step(
+            f"The kept build instance does not answer, and may still hold {MOUNTED}/secrets"
+        )
 
 
 def _bare(image: str) -> str:

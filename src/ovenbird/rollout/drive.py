@@ -183,12 +183,20 @@ class Driver:
             self._pacer.judge()
         begun_at = self._setting.clock.now()
         try:
-            self._take(_up_to_an_ending(steps, at_once=self._switches))
+            self._take(_up_to_an_ending(self._in_order(steps), at_once=self._switches))
         except BudgetSpent as spent:
             self._setting.console.progress(f"waiting: {spent.problem}")
             self._patience.require_budget(spent)
             return
         self._patience.acted(begun_at)
+
+    def _in_order(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
+        """Put first the endings that a dead driver has begun: they hold the budget of the next."""
+        if self._setting.fleet.budget.instances is None:
+            return steps
+        begun = self._setting.records.being_ended()
+        ends = (Terminate, Retire)
+        return tuple(sorted(steps, key=lambda s: isinstance(s, ends) and s.token not in begun))
 
     def _take(self, steps: tuple[Step, ...]) -> None:
         """Take the steps of a wave. What was launched in the last one and only wants its traffic
