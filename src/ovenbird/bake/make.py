@@ -70,16 +70,6 @@ def make(
         built = _provision(family, kitchen, book, bakery, wish, log=log)
         made = bakery.oven.artifact_of(built, folder=book.folder, token=token)
         book.intend(image=made)
-        artifact = Artifact(
-            provider=bakery.oven.name,
-            id=made,
-            template=rendered.hash,
-            parent=source,
-            token=token,
-            location=bakery.oven.location(),
-            size=bakery.oven.size(made),
-            baked_at=bakery.clock.now(),
-        )
         after = package_state(sources, bakery.environment)
         baked = Baked(
             recipe=recipe,
@@ -87,16 +77,15 @@ def make(
             packages_at=started,
             parent=str(parent) if parent else None,
             contract=family.contract,
-            artifact=artifact,
+            artifact=_artifact(made, rendered, bakery, source=source, token=token),
             provenance=Provenance(
                 by=bakery.by, because=wish.because, tools=tools.provenance(version)
             ),
             log=str(log),
         )
         proof = _prove(family, baked, kitchen, book, bakery, wish)
-        proven = replace(baked, ambient=proof.ambient)
         registered = bakery.catalog.register(
-            proven, state=ImageState.ACTIVE, joins_since=wish.since
+            replace(baked, ambient=proof.ambient), state=ImageState.ACTIVE, joins_since=wish.since
         )
         book.images.remove(made)  # it has an owner now
         book.write()
@@ -105,6 +94,22 @@ def make(
         bakery.oven.clean(containers=(), images=book.images)
         book.close()
         return registered
+
+
+def _artifact(
+    made: str, rendered: Rendered, bakery: Bakery, *, source: str, token: str
+) -> Artifact:
+    oven = bakery.oven
+    return Artifact(
+        provider=oven.name,
+        id=made,
+        template=rendered.hash,
+        parent=source,
+        token=token,
+        location=oven.location(),
+        size=oven.size(made),
+        baked_at=bakery.clock.now(),
+    )
 
 
 def _source(

@@ -108,17 +108,8 @@ class LxdOven:
         return str(built["artifact_id"])
 
     def start(self, artifact_id: str, *, name: str, lent: Path) -> None:
-        self._lxc(f"Starting {name}", "launch", artifact_id, name)
-        packed = io.BytesIO()
-        with tarfile.open(fileobj=packed, mode="w") as tar:
-            tar.add(lent, arcname=".")
-        into = self.into(name, folder=lent, lent=lent)
-        unpack = f"mkdir -p -m 0700 {MOUNTED} && tar -x -C {MOUNTED} -f - --no-same-owner"
-        process.run(
-            [*into, "/bin/sh", "-c", unpack],
-            doing=f"Lending to {name}",
-            env=self._client,
-            stdin=packed.getvalue(),
+        raise ConfigurationError.of(
+            "Roles are tried on podman.", remedy="Try them there: invoke dev.roles"
         )
 
     def location(self) -> str:

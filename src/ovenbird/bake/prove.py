@@ -52,25 +52,7 @@ def prove(
     environment: Mapping[str, str],
 ) -> Proof:
     """Boot, look, knock, and throw away. Raises `ProofFailed` with what was seen."""
-    key = FleetKey(site=site, env="prove", name=family.name)
-    provider = oven.prover(folder=folder)
-    launch = LaunchData(
-        config=json.dumps(dict(family.proof.config), sort_keys=True),
-        secrets=tuple((name, value.encode()) for name, value in family.proof.secrets),
-        hash="proof",
-    )
-    orders = [
-        Order(
-            token=f"{artifact.token}-proof{slot}",
-            fleet=key,
-            version=f"{family.name}/candidate",
-            artifact=artifact,
-            contract=family.contract,
-            launch=launch,
-            slot=slot,
-        )
-        for slot in (1, 2)
-    ]
+    provider, orders = oven.prover(folder=folder), _orders(artifact, family, site=site)
     with ExitStack() as undo:
         begun = clock.now()
         for order in orders:
@@ -96,6 +78,27 @@ def prove(
         checked = [provider.changes(order.token) for order in orders]
     own = [while_proven(*looks) for looks in zip(booted, checked, strict=True)]
     return Proof(boot_seconds=seconds, checks=checks, ambient=ambient_of(own))
+
+
+def _orders(artifact: Artifact, family: Family, *, site: str) -> list[Order]:
+    """Describe the two throw-away instances, with the test values that the family supplies."""
+    launch = LaunchData(
+        config=json.dumps(dict(family.proof.config), sort_keys=True),
+        secrets=tuple((name, value.encode()) for name, value in family.proof.secrets),
+        hash="proof",
+    )
+    return [
+        Order(
+            token=f"{artifact.token}-proof{slot}",
+            fleet=FleetKey(site=site, env="prove", name=family.name),
+            version=f"{family.name}/candidate",
+            artifact=artifact,
+            contract=family.contract,
+            launch=launch,
+            slot=slot,
+        )
+        for slot in (1, 2)
+    ]
 
 
 def _await_boot(

@@ -48,9 +48,29 @@ def tree(
     if made.exists():
         return made
     draft = cache / f".{name}.{os.getpid()}"
-    sources_list = cache / f"sources-{what}-{os.getpid()}.list"
+    try:
+        _make(draft, definition, needs, sources=sources, options=options)
+        draft.replace(made)
+    finally:
+        draft.unlink(missing_ok=True)
+    for old in cache.glob(f"tree-{definition.suite}-*.tar"):
+        if day not in old.name:
+            old.unlink()
+    return made
+
+
+def _make(
+    draft: Path,
+    definition: Definition,
+    needs: TreeNeeds,
+    *,
+    sources: Sequence[Source],
+    options: Sequence[str],
+) -> None:
+    """Let mmdebstrap make a tree, with what it is lent in files beside it."""
+    sources_list = draft.with_name(f"{draft.name}.list")
     sources_list.write_text("".join(f"{source}\n" for source in sources))
-    apt = cache / f"apt-{what}-{os.getpid()}.conf"  # a file, since a proxy's password may be in it
+    apt = draft.with_name(f"{draft.name}.conf")  # a file, since a proxy's password may be in it
     apt.touch(mode=0o600)
     apt.write_text("".join(f"{option}\n" for option in options))
     try:
@@ -73,12 +93,6 @@ def tree(
             ],
             doing=f"Making the first tree of {definition.suite}",
         )
-        draft.replace(made)
     finally:
-        draft.unlink(missing_ok=True)
         sources_list.unlink(missing_ok=True)
         apt.unlink(missing_ok=True)
-    for old in cache.glob(f"tree-{definition.suite}-*.tar"):
-        if day not in old.name:
-            old.unlink()
-    return made

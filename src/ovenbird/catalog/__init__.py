@@ -7,16 +7,15 @@ and a fleet whose channel points at a revoked image is refused with a sentence.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, desc, func, insert, select, update
+from sqlalchemy import Connection, delete, desc, insert, select, update
 
 from ovenbird.catalog import store
-from ovenbird.catalog.baked import Baked, join, sibling
+from ovenbird.catalog.baked import Baked, add, join, sibling
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
-from ovenbird.state.tables import artifacts, channels, versions
+from ovenbird.state.tables import channels, versions
 from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.image import ImageRef, ImageState, Version
 from ovenbird.values.recipe import Recipe
@@ -95,47 +94,14 @@ class Catalog:
         A good image of the same recipe and packages for another engine has that number already:
         then this is one more artifact of it, unless it was baked before ``joins_since``.
         """
-        family = baked.recipe.family
         with self._database.begin() as db:
             if state is ImageState.ACTIVE and (version := sibling(db, baked, since=joins_since)):
                 join(db, version, self._id(db, version), baked)
-                return self._resolve(db, ImageRef.parse(str(version)))
-            last = select(func.max(versions.c.number)).where(versions.c.family == family)
-            number = (db.execute(last).scalar() or 0) + 1
-            parent = self._resolve(db, ImageRef.parse(baked.parent)) if baked.parent else None
-            added = db.execute(
-                insert(versions).values(
-                    family=family,
-                    number=number,
-                    fingerprint=baked.recipe.fingerprint,
-                    packages=baked.packages,
-                    packages_at=baked.packages_at,
-                    baked_at=baked.artifact.baked_at,
-                    state=state,
-                    state_because=because,
-                    parent_id=self._id(db, parent) if parent else None,
-                    contract=asdict(baked.contract),
-                    recipe=[list(pair) for pair in baked.recipe.inputs],
-                    provenance=asdict(baked.provenance),
-                    log=baked.log,
-                    ambient=list(baked.ambient),
-                )
-            )
-            version_id = added.inserted_primary_key[0]  # type: ignore[index]
-            if baked.artifact.id:
-                db.execute(
-                    insert(artifacts).values(**store.artifact_row(baked.artifact, version_id))
-                )
-            name = f"{family}/{number}"
-            self._record(
-                db,
-                "bake",
-                name,
-                at=baked.artifact.baked_at,
-                by=baked.provenance.by,
-                because=because or baked.provenance.because,
-                outcome="done" if state is ImageState.ACTIVE else "failed",
-            )
+                name = str(version)
+            else:
+                parent = self._resolve(db, ImageRef.parse(baked.parent)) if baked.parent else None
+                parent_id = self._id(db, parent) if parent else None
+                name = add(db, baked, parent_id=parent_id, state=state, because=because)
             return self._resolve(db, ImageRef.parse(name))
 
     def learn(self, version: Version, *, ambient: Sequence[str]) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, desc, insert, select, update
+from sqlalchemy import Connection, desc, func, insert, select, update
 
 from ovenbird.catalog import store
 from ovenbird.state.history import Deed, record
@@ -49,18 +49,65 @@ def sibling(db: Connection, baked: Baked, *, since: datetime | None) -> Version 
     return next((v for v in found if v.artifact(baked.artifact.provider) is None), None)
 
 
+def add(
+    db: Connection, baked: Baked, *, parent_id: int | None, state: ImageState, because: str
+) -> str:
+    """Give what was baked the next number of its family, write the history, and return its name."""
+    family, artifact = baked.recipe.family, baked.artifact
+    last = select(func.max(versions.c.number)).where(versions.c.family == family)
+    number = (db.execute(last).scalar() or 0) + 1
+    added = db.execute(
+        insert(versions).values(
+            family=family,
+            number=number,
+            fingerprint=baked.recipe.fingerprint,
+            packages=baked.packages,
+            packages_at=baked.packages_at,
+            baked_at=artifact.baked_at,
+            state=state,
+            state_because=because,
+            parent_id=parent_id,
+            contract=asdict(baked.contract),
+            recipe=[list(pair) for pair in baked.recipe.inputs],
+            provenance=asdict(baked.provenance),
+            log=baked.log,
+            ambient=list(baked.ambient),
+        )
+    )
+    if artifact.id:
+        version_id = added.inserted_primary_key[0]  # type: ignore[index]
+        db.execute(insert(artifacts).values(**store.artifact_row(artifact, version_id)))
+    name = f"{family}/{number}"
+    outcome = "done" if state is ImageState.ACTIVE else "failed"
+    _tell(db, baked, name, because=because or baked.provenance.because, outcome=outcome)
+    return name
+
+
 def join(db: Connection, version: Version, version_id: int, baked: Baked) -> None:
     """Give a version one more artifact, and write the history."""
     db.execute(insert(artifacts).values(**store.artifact_row(baked.artifact, version_id)))
     ambient = sorted({*version.ambient, *baked.ambient})
     db.execute(update(versions).where(versions.c.id == version_id).values(ambient=ambient))
+    after = f"an artifact for {baked.artifact.provider}"
+    _tell(db, baked, str(version), because=baked.provenance.because, after=after)
+
+
+def _tell(
+    db: Connection,
+    baked: Baked,
+    name: str,
+    *,
+    because: str,
+    after: str = "",
+    outcome: str = "done",
+) -> None:
     deed = Deed(
         at=baked.artifact.baked_at,
         by=baked.provenance.by,
         verb="bake",
-        subject=str(version),
-        after=f"an artifact for {baked.artifact.provider}",
-        because=baked.provenance.because,
-        outcome="done",
+        subject=name,
+        after=after,
+        because=because,
+        outcome=outcome,
     )
     record(db, deed)

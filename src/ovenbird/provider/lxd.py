@@ -7,13 +7,13 @@ is offline, its instances are `LOST`. Nothing restarts one that ends by itself.
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
 from ovenbird.provider import lxd_launch, lxd_volumes
+from ovenbird.provider.console_text import last_lines
 from ovenbird.provider.lxd_api import LONGEST_CALL, Lxd
 from ovenbird.provider.lxd_changes import Comparisons
 from ovenbird.provider.lxd_errors import Refused, translated
@@ -35,8 +35,6 @@ from ovenbird.values.errors import Blocked, EngineUnreachable, OvenbirdError
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
 from ovenbird.values.instance import Change, EngineState, Seen, Volume
-
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class LxdProvider:
@@ -129,7 +127,7 @@ class LxdProvider:
             raise translated(refused, what=token) from refused
 
     def console(self, token: str, *, lines: int) -> str:
-        """Return plain text: what would move a terminal's cursor or colour it is taken out."""
+        """Return plain text, as `last_lines` makes it."""
         path = ("instances", token, "console")
         try:
             log = self._lxd.read(*path, doing=f"Reading the console of {token}") or b""
@@ -137,9 +135,7 @@ class LxdProvider:
             if "no such file" in refused.said.lower():  # of one that has written nothing yet
                 return ""
             raise translated(refused, what=token) from refused
-        text = log.decode(errors="replace").replace("\r\n", "\n").replace("\r", "\n")
-        kept = [line for line in _CONTROL.sub("", text).splitlines() if line.strip()]
-        return "\n".join(kept[-lines:])
+        return last_lines(log.decode(errors="replace"), lines)
 
     def present(self, artifact: Artifact) -> bool:
         """Ask LXD: one call, and no process."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import socket
 import ssl
 from collections.abc import Mapping
 from pathlib import Path
@@ -16,9 +15,16 @@ from urllib.parse import urlsplit
 
 from ruamel.yaml import YAML
 
-from ovenbird.provider.lxd_way import another_server, nobody, socket_of, url_of
+from ovenbird.provider.lxd_way import (
+    another_server,
+    client_files,
+    connected,
+    nobody,
+    socket_of,
+    url_of,
+)
 from ovenbird.values.engine import LxdSettings
-from ovenbird.values.errors import ConfigurationError, EngineUnreachable
+from ovenbird.values.errors import EngineUnreachable
 
 PATIENCE = 5.0
 """Seconds that a member has to answer before the next one is asked."""
@@ -27,17 +33,13 @@ PATIENCE = 5.0
 def client(settings: LxdSettings, folder: Path) -> Mapping[str, str]:
     """Write a client's folder for the first endpoint that answers; return its environment.
 
-    Raises `EngineUnreachable` where none does, and for another certificate than the pinned one.
+    Raises `EngineUnreachable` where none does, and for another certificate than the pinned one,
+    `ConfigurationError` for a missing file of the client's.
     """
     (folder / "servercerts").mkdir(mode=0o700, parents=True, exist_ok=True)
     address = _reachable(settings, folder)
     if address.startswith("https:"):
-        for name, file in (("client.crt", settings.certificate), ("client.key", settings.key)):
-            if not Path(file).is_file():
-                raise ConfigurationError.of(
-                    f"engine lxd: there is no {name}: {file or 'none is named'}.",
-                    remedy="Name certificate and key as client: in inventories/engines.yml.",
-                )
+        for name, file in zip(("client.crt", "client.key"), client_files(settings), strict=True):
             _write(folder / name, Path(file).read_text())
     remote = {"addr": address, "protocol": "lxd", "auth_type": "tls", "project": settings.project}
     text = io.StringIO()
@@ -62,7 +64,7 @@ def _reachable(settings: LxdSettings, folder: Path) -> str:
     for endpoint in settings.endpoints:
         try:
             if (path := socket_of(endpoint)) is not None:
-                _knock(path)
+                connected(path, timeout=PATIENCE).close()
                 return f"unix://{path}"
             _write(folder / "servercerts" / "ovenbird.crt", pinned(endpoint, settings))
         except OSError as error:
@@ -74,12 +76,6 @@ def _reachable(settings: LxdSettings, folder: Path) -> str:
         remedy="Start LXD, or correct endpoints: in inventories/engines.yml.",
         evidence="\n".join(tried),
     )
-
-
-def _knock(path: str) -> None:
-    with socket.socket(socket.AF_UNIX) as door:
-        door.settimeout(PATIENCE)
-        door.connect(path)
 
 
 def _write(path: Path, text: str) -> None:

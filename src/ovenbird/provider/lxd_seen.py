@@ -9,6 +9,7 @@ from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, Field, TypeAdapter
 
+from ovenbird.provider import labels
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import EngineState, Seen
 
@@ -29,18 +30,8 @@ def label(key: str) -> str:
 
 def labels_of(order: Order, *, site: str) -> dict[str, str]:
     """Return what is written on an instance when it is made: all that anybody may read of it."""
-    said = {
-        "site": site,
-        "env": order.fleet.env,
-        "fleet": order.fleet.name,
-        "version": order.version,
-        "launch": order.launch.hash,
-        "token": order.token,
-        "slot": str(order.slot),
-    }
-    if order.job:
-        said["job"] = order.job
-    elif order.contract.port is not None:
+    said = labels.of_instance(order, site=site)
+    if not order.job and order.contract.port is not None:
         said["port"] = str(order.contract.port)
     return {label(key): value for key, value in said.items()}
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from pydantic import BaseModel, TypeAdapter
 
+from ovenbird.provider import labels
 from ovenbird.provider.lxd_api import Lxd
 from ovenbird.provider.lxd_errors import Refused, translated
 from ovenbird.provider.lxd_seen import label
@@ -32,7 +33,7 @@ class _Row(BaseModel):
 
 
 _ROWS = TypeAdapter(list[_Row])
-_LABELS = tuple(label(key) for key in ("site", "env", "fleet", "slot", "volume"))
+_LABELS = tuple(map(label, labels.OF_A_VOLUME))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +67,7 @@ def attachable(lxd: Lxd, order: Order, *, site: str) -> Attachable:
 
     Raises `Blocked` where any other instance has one of them, running or not.
     """
-    names = {_name(order, spec.name, site=site): spec.path for spec in order.volumes}
+    names = {labels.volume_name(order, spec.name, site=site): spec.path for spec in order.volumes}
     known = [row for row in _all(lxd) if row.name in names] if names else []
     for row in known:
         if users := [user for user in row.users if user != order.token]:
@@ -84,16 +85,10 @@ def make(lxd: Lxd, order: Order, *, site: str, member: str | None) -> None:
     """Make the volumes that are not there yet, where the instance will be."""
     there = {row.name for row in _all(lxd)} if order.volumes else set()
     for spec in order.volumes:
-        name = _name(order, spec.name, site=site)
+        name = labels.volume_name(order, spec.name, site=site)
         if name in there:
             continue
-        said = {
-            "site": site,
-            "env": order.fleet.env,
-            "fleet": order.fleet.name,
-            "slot": str(order.slot),
-            "volume": spec.name,
-        }
+        said = labels.of_volume(order, spec.name, site=site)
         config = {label(key): value for key, value in said.items()}
         try:
             lxd.post(
@@ -123,11 +118,6 @@ def delete(lxd: Lxd, name: str) -> None:
     except Refused as refused:
         if not refused.is_gone:
             raise translated(refused, what=name) from refused
-
-
-def _name(order: Order, spec: str, *, site: str) -> str:
-    # No name of ours has a dot, so no two fleets' parts can make the same whole.
-    return f"ovenbird.{site}.{order.fleet.env}.{order.fleet.name}.{order.slot}.{spec}"
 
 
 def _path(lxd: Lxd) -> tuple[str, ...]:

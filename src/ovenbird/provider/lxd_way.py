@@ -55,7 +55,7 @@ class _SocketConnection(HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
-        self.sock = _connected(self._path, timeout=CONNECT_TIMEOUT)
+        self.sock = connected(self._path, timeout=CONNECT_TIMEOUT)
 
 
 class _SocketPool(HTTPConnectionPool):
@@ -104,7 +104,7 @@ def session_for(endpoint: str, settings: LxdSettings) -> requests.Session:
     if path is not None:
         session.mount("http+unix://", _Local(path))
     else:
-        session.cert = _client(settings)
+        session.cert = client_files(settings)
         session.mount("https://", _Pinned(settings.pin))
     return session
 
@@ -116,11 +116,11 @@ def stream(endpoint: str, settings: LxdSettings, *, timeout: float) -> socket.so
     """
     path = socket_of(endpoint)
     if path is not None:
-        return _connected(path, timeout=timeout)
+        return connected(path, timeout=timeout)
     parts = urlsplit(url_of(endpoint))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    context.load_cert_chain(*_client(settings))
+    context.load_cert_chain(*client_files(settings))
     plain = socket.create_connection((parts.hostname, parts.port), timeout=CONNECT_TIMEOUT)
     plain.settimeout(timeout)
     try:
@@ -135,7 +135,8 @@ def stream(endpoint: str, settings: LxdSettings, *, timeout: float) -> socket.so
     return secured
 
 
-def _connected(path: str, *, timeout: float) -> socket.socket:
+def connected(path: str, *, timeout: float) -> socket.socket:
+    """Connect to a socket within ``timeout`` seconds. Raises `OSError` where nobody listens."""
     local = socket.socket(socket.AF_UNIX)
     local.settimeout(timeout)
     try:
@@ -168,7 +169,8 @@ def nobody(endpoint: str, failure: BaseException) -> str:
     return f"{endpoint}: {str(failure)[-200:]}"
 
 
-def _client(settings: LxdSettings) -> tuple[str, str]:
+def client_files(settings: LxdSettings) -> tuple[str, str]:
+    """Return certificate and key of the client. Raises `ConfigurationError` for a missing one."""
     for name, file in (("certificate", settings.certificate), ("key", settings.key)):
         if not Path(file).is_file():
             raise ConfigurationError.of(

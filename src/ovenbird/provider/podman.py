@@ -10,13 +10,13 @@ this and forgets the count in a reboot: with a count it has ended, whatever runs
 from __future__ import annotations
 
 import json
-import re
 import socket
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
 
 from ovenbird.provider import podman_changes, podman_launch, podman_store, podman_volumes
+from ovenbird.provider.console_text import last_lines
 from ovenbird.provider.podman_cli import LONGEST_CALL, Podman
 from ovenbird.provider.podman_errors import gone, name_taken, translated
 from ovenbird.provider.podman_seen import counted, label, parse, suspects
@@ -24,8 +24,6 @@ from ovenbird.values.errors import Blocked, CommandFailed, EngineUnreachable
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
 from ovenbird.values.instance import Change, EngineState, Seen, Volume
-
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
 
 
 class PodmanProvider:
@@ -93,7 +91,7 @@ class PodmanProvider:
         podman_launch.forget_launch_data(self._podman, token)
 
     def console(self, token: str, *, lines: int) -> str:
-        """Return plain text: what would move a terminal's cursor or colour it is taken out."""
+        """Return plain text, as `last_lines` makes it."""
         done = self._podman.ask(
             "logs", "--tail", str(lines), token, doing=f"Reading {token}", check=False
         )
@@ -104,9 +102,7 @@ class PodmanProvider:
                 code=done.code,
                 output=done.stderr,
             )
-        text = _CONTROL.sub("", done.stdout.replace("\r\n", "\n").replace("\r", "\n"))
-        kept = [line for line in text.splitlines() if line.strip()]
-        return "" if done.code else "\n".join(kept[-lines:])
+        return "" if done.code else last_lines(done.stdout, lines)
 
     def locate(self) -> str:
         """Return what `Artifact.location` is for images that this podman holds now.

@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from ovenbird.provider import labels
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import EngineState, Seen
 
@@ -19,18 +20,7 @@ def label(key: str) -> str:
 
 def labels_of(order: Order, *, site: str) -> dict[str, str]:
     """Return what is written on a container when it is made, and can never change later."""
-    said = {
-        "site": site,
-        "env": order.fleet.env,
-        "fleet": order.fleet.name,
-        "version": order.version,
-        "launch": order.launch.hash,
-        "token": order.token,
-        "slot": str(order.slot),
-    }
-    if order.job:
-        said["job"] = order.job
-    return {label(key): value for key, value in said.items()}
+    return {label(key): value for key, value in labels.of_instance(order, site=site).items()}
 
 
 def suspects(listing: str) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Collection
 
 from pydantic import BaseModel, Field, TypeAdapter
 
+from ovenbird.provider import labels
 from ovenbird.provider.podman_cli import Podman
 from ovenbird.provider.podman_errors import gone, translated
 from ovenbird.provider.podman_seen import label
@@ -20,7 +21,7 @@ class _Row(BaseModel):
 
 
 _LISTING = TypeAdapter(list[_Row])
-_LABELS = tuple(label(key) for key in ("site", "env", "fleet", "slot", "volume"))
+_LABELS = tuple(map(label, labels.OF_A_VOLUME))
 
 
 def listed(podman: Podman, fleet: FleetKey, *, site: str) -> Collection[Volume]:
@@ -52,9 +53,7 @@ def attachable(podman: Podman, order: Order, *, site: str) -> dict[str, str]:
     """
     found = {}
     for spec in order.volumes:
-        fleet = order.fleet
-        # No name of ours has a dot, so no two fleets' parts can make the same whole.
-        name = f"ovenbird.{site}.{fleet.env}.{fleet.name}.{order.slot}.{spec.name}"
+        name = labels.volume_name(order, spec.name, site=site)
         if users := [user for user in _users(podman, name) if user != order.token]:
             raise Blocked(
                 f"The volume {name} is attached to {users[0]}, so {order.token} was not started.",
@@ -83,16 +82,10 @@ def delete(podman: Podman, name: str) -> None:
 def _make(podman: Podman, name: str, order: Order, spec: str, *, site: str) -> None:
     if podman.ask("volume", "exists", name, doing="Looking for a volume", check=False).code == 0:
         return
-    said = {
-        "site": site,
-        "env": order.fleet.env,
-        "fleet": order.fleet.name,
-        "slot": str(order.slot),
-        "volume": spec,
-    }
-    labels = [f"--label={label(key)}={value}" for key, value in said.items()]
+    said = labels.of_volume(order, spec, site=site)
+    flags = [f"--label={label(key)}={value}" for key, value in said.items()]
     try:
-        podman.change("volume", "create", *labels, name, doing=f"Making the volume {name}")
+        podman.change("volume", "create", *flags, name, doing=f"Making the volume {name}")
     except CommandFailed as failure:
         raise translated(failure, what=name) from failure
 

@@ -13,7 +13,7 @@ from ovenbird.tasks.verb import verb
     positional=["family"],
     help={
         "family": "A family of packer/images.yml; ancestors that are not baked yet come first.",
-        "on": "The engine to bake on, or several with commas: podman,lxd,qemu.",
+        "on": "The engine to bake on, or several with commas: podman,lxd.",
         "force": "Bake although nothing that goes into the image has changed.",
         "refresh": "Bake the same recipe again if the packages in its sources moved.",
         "keep": "Leave a failed build instance for a look, and say how to enter it.",
