@@ -141,15 +141,18 @@ class Watch:
 
     def _hold_to_the_budget(self) -> None:
         """Judge the last drain by what is written now: one whose driver died may go into
-        quarantine later, and counts no more once it is out of service."""
+        quarantine later, and counts no more once it is out of service; nor does one that is lost
+        as long as it is."""
         self._leaving = {
             each
             for each in self._leaving
             if not self._is_kept(each) and not (self._is_held(each) and each not in self._listed)
         }
         most = self.scene.fleet.budget.instances
-        if self._asks_the_budget and most is not None and len(self._leaving) > most:
-            self._break(f"{sorted(self._leaving)} are being ended, and the budget is {most}")
+        instances = self.scene.provider.instances(self.scene.key)
+        ending = self._leaving - {i.token for i in instances if i.state is EngineState.LOST}
+        if self._asks_the_budget and most is not None and len(ending) > most:
+            self._break(f"{sorted(ending)} are being ended, and the budget is {most}")
         self._asks_the_budget = False
 
     def _terminated(self, world: World, token: str) -> None:

@@ -23,6 +23,14 @@ def test_whatever_the_day_the_rules_hold_at_every_call(day: tuple[Kind, list[Mov
 
 
 FOUND = {
+    "one was lost in a drain of a dead driver, and its successor falls ill": (
+        Kind(size=1, limits=1, budget=1),
+        [
+            Move("rebuild", 3, bad=True, dies=16),
+            Move("lose"),
+            Move("rebuild", 0, beside="ail", when=10),
+        ],
+    ),
     "a dead driver has drained one, and the next would end another first": (
         Kind(size=4, limits=1, budget=1),
         [

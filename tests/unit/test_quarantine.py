@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -123,15 +124,14 @@ def test_a_machine_on_its_way_into_quarantine_counts_in_the_budget_until_it_is_o
 ) -> None:
     tight = scene.wanting(budget=Budget(instances=1))
     odd = tight.tokens("web/1")[0]
-    records = tight.driver().records
+    setting = tight.driver()
+    being_ended = partial(setting.records.being_ended, lost_by=setting.lost_by)
     seen: list[list[str]] = []
     tight.balancer.sessions[odd] = 3
-    tight.clock.once(
-        lambda: odd in records.being_ended(), lambda: seen.append(records.being_ended())
-    )
+    tight.clock.once(lambda: odd in being_ended(), lambda: seen.append(being_ended()))
 
     quarantined(tight, odd)
 
     assert seen == [[odd]]
-    assert records.being_ended() == []
+    assert being_ended() == []
     assert tight.serving == {"web/1": 3}

@@ -180,9 +180,20 @@ def test_being_ended_is_from_its_drain_to_its_end_in_the_whole_environment(
     for fleet, token in ((past, "web-1"), (shop, "shop-1"), (staging, "staging-1")):
         fleet.step("drain", token)
 
-    assert sorted(records.being_ended()) == ["shop-1", "web-1"]
+    assert sorted(records.being_ended(lost_by=NOW)) == ["shop-1", "web-1"]
     past.end("web-1")
-    assert records.being_ended() == ["shop-1"]
+    assert records.being_ended(lost_by=NOW) == ["shop-1"]
+
+
+def test_one_that_was_lost_in_its_drain_is_waited_for_until_that_is_believed(
+    past: Past, records: Records
+) -> None:
+    past.launch("web-1")
+    past.step("drain", "web-1")
+    records.lost(["web-1"], at=LATER)
+
+    assert records.being_ended(lost_by=NOW) == ["web-1"]
+    assert records.being_ended(lost_by=LATER) == []
 
 
 def test_a_drain_that_was_called_off_ends_nothing(past: Past, records: Records) -> None:
@@ -190,7 +201,7 @@ def test_a_drain_that_was_called_off_ends_nothing(past: Past, records: Records) 
     past.step("drain", "web-1")
     past.step("register", "web-1")
 
-    assert records.being_ended() == []
+    assert records.being_ended(lost_by=NOW) == []
 
 
 def test_what_is_kept_for_a_switch_back_is_not_being_ended(past: Past, records: Records) -> None:
@@ -198,7 +209,7 @@ def test_what_is_kept_for_a_switch_back_is_not_being_ended(past: Past, records: 
     past.step("drain", "web-1")
     records.keep("web-1", until=LATER)
 
-    assert records.being_ended() == []
+    assert records.being_ended(lost_by=NOW) == []
 
 
 def test_the_same_name_in_two_environments_never_meets(past: Past, database: Database) -> None:

@@ -207,13 +207,15 @@ class Hands:
         most = self._setting.fleet.budget.instances
         if most is None or self._chosen.kind == "rollback":
             return
-        others = [each for each in self._setting.records.being_ended_in(db) if each != token]
+        setting = self._setting
+        ending = setting.records.being_ended_in(db, lost_by=setting.lost_by)
+        others = [each for each in ending if each != token]
         if len(others) >= most:
             raise BudgetSpent(
-                f"{len(others)} instances of {self._setting.key.env} are being ended, and the "
+                f"{len(others)} instances of {setting.key.env} are being ended, and the "
                 f"budget allows {most} at once ({others[0]}).",
                 remedy="Wait until they are gone, or raise budget: {instances: …} in "
-                f"inventories/{self._setting.key.env}/fleets.yml.",
+                f"inventories/{setting.key.env}/fleets.yml.",
             )
 
     def _order(self, token: str, slot: int) -> Order:

@@ -194,7 +194,7 @@ class Driver:
         """Put first the endings that a dead driver has begun: they hold the budget of the next."""
         if self._setting.fleet.budget.instances is None:
             return steps
-        begun = self._setting.records.being_ended()
+        begun = self._setting.records.being_ended(lost_by=self._setting.lost_by)
         ends = (Terminate, Retire)
         return tuple(sorted(steps, key=lambda s: isinstance(s, ends) and s.token not in begun))
 

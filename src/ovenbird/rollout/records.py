@@ -188,13 +188,16 @@ class Records:
         with self._database.reading() as db:
             return int(db.execute(query).scalar_one())
 
-    def being_ended(self) -> list[str]:
+    def being_ended(self, *, lost_by: datetime) -> list[str]:
         with self._database.reading() as db:
-            return self.being_ended_in(db)
+            return self.being_ended_in(db, lost_by=lost_by)
 
-    def being_ended_in(self, db: Connection) -> list[str]:
+    def being_ended_in(self, db: Connection, *, lost_by: datetime) -> list[str]:
         """Name the instances of the whole environment that are out of service to be ended now, or
-        on their way into quarantine: these until they are out of service."""
+        on their way into quarantine: these until they are out of service.
+
+        What was lost by ``lost_by`` has ended without us, and nobody waits for it.
+        """
         held = instances.c.quarantined_until.is_not(None)
         ends = steps.c.verb.in_(["register", "drain"]) | (held & (steps.c.verb == "deregister"))
         query = (
@@ -202,6 +205,7 @@ class Records:
             .join(instances, instances.c.token == steps.c.token)
             .where(instances.c.env == self._key.env, ends)
             .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None) | held)
+            .where(instances.c.lost_at.is_(None) | (instances.c.lost_at > lost_by))
             .where(steps.c.outcome != "void")
             .order_by(steps.c.id)
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from ovenbird.balancer import Balancer
@@ -53,6 +54,11 @@ class Setting:
         bounds = self.fleet.procedure.bounds(self.fleet.limits, self.fleet.size)
         bounds = replace(bounds, numbered=self.fleet.is_stateful)
         object.__setattr__(self, "bounds", bounds)
+
+    @property
+    def lost_by(self) -> datetime:
+        """What an engine has called lost since then, or for longer, is believed to be gone."""
+        return self.clock.now() - timedelta(seconds=self.fleet.health.lost_after)
 
 
 def require_room(fleet: Fleet) -> None:
