@@ -136,6 +136,8 @@ class Watch:
         switch = self._kind() == "rollout" and self._is_blue_green and not self._is_held(token)
         if token in self._leaving or self._is_kept(token) or switch:
             return  # a switch keeps what it takes out of service
+        if (record := self._record(token)) is None or record.accepted_at is None:
+            return  # what never served is taken out of no service
         self._leaving.add(token)
         self._asks_the_budget = self._kind() != "rollback"
 

@@ -23,6 +23,13 @@ def test_whatever_the_day_the_rules_hold_at_every_call(day: tuple[Kind, list[Mov
 
 
 FOUND = {
+    "one that never served was being ended by a driver that died, and another falls ill": (
+        Kind(size=1, limits=2, budget=1),
+        [
+            *(Move("scale", 4), Move("roll", 1), Move("roll", 4, bad=True, dies=11)),
+            *(Move("roll", 5), Move("quarantine", 2), Move("roll", 1, dies=52), Move("ail", 5)),
+        ],
+    ),
     "one was lost in a drain of a dead driver, and its successor falls ill": (
         Kind(size=1, limits=1, budget=1),
         [

@@ -26,7 +26,7 @@ class Past:
     """What was done in one fleet, written down as a driver does it."""
 
     def __init__(self, database: Database, key: FleetKey) -> None:
-        self._journal = Journal(database, key)
+        self._journal, self._records = Journal(database, key), Records(database, key)
         self._begun = Begun(
             id=f"rollout-{key}",
             kind="rollout",
@@ -45,6 +45,11 @@ class Past:
     def launch(self, *tokens: str) -> None:
         for token in tokens:
             self._journal.finished(self.order(token), at=NOW)
+
+    def serve(self, *tokens: str) -> None:
+        self.launch(*tokens)
+        for token in tokens:
+            self._records.accept(token, at=NOW)
 
     def step(self, verb: str, token: str) -> int:
         return self._journal.intend(
@@ -174,9 +179,9 @@ def test_being_ended_is_from_its_drain_to_its_end_in_the_whole_environment(
     past: Past, records: Records, database: Database
 ) -> None:
     shop, staging = Past(database, SHOP), Past(database, STAGING)
-    past.launch("web-1", "web-2")
-    shop.launch("shop-1")
-    staging.launch("staging-1")
+    past.serve("web-1", "web-2")
+    shop.serve("shop-1")
+    staging.serve("staging-1")
     for fleet, token in ((past, "web-1"), (shop, "shop-1"), (staging, "staging-1")):
         fleet.step("drain", token)
 
@@ -188,7 +193,7 @@ def test_being_ended_is_from_its_drain_to_its_end_in_the_whole_environment(
 def test_one_that_was_lost_in_its_drain_is_waited_for_until_that_is_believed(
     past: Past, records: Records
 ) -> None:
-    past.launch("web-1")
+    past.serve("web-1")
     past.step("drain", "web-1")
     records.lost(["web-1"], at=LATER)
 
@@ -196,8 +201,17 @@ def test_one_that_was_lost_in_its_drain_is_waited_for_until_that_is_believed(
     assert records.being_ended(lost_by=LATER) == []
 
 
-def test_a_drain_that_was_called_off_ends_nothing(past: Past, records: Records) -> None:
+def test_the_end_of_one_that_never_served_is_waited_for_by_nobody(
+    past: Past, records: Records
+) -> None:
     past.launch("web-1")
+    past.step("drain", "web-1")
+
+    assert records.being_ended(lost_by=NOW) == []
+
+
+def test_a_drain_that_was_called_off_ends_nothing(past: Past, records: Records) -> None:
+    past.serve("web-1")
     past.step("drain", "web-1")
     past.step("register", "web-1")
 
@@ -205,7 +219,7 @@ def test_a_drain_that_was_called_off_ends_nothing(past: Past, records: Records) 
 
 
 def test_what_is_kept_for_a_switch_back_is_not_being_ended(past: Past, records: Records) -> None:
-    past.launch("web-1")
+    past.serve("web-1")
     past.step("drain", "web-1")
     records.keep("web-1", until=LATER)
 

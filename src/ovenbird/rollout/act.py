@@ -204,10 +204,10 @@ class Hands:
 
     def _require_budget(self, token: str, db: Connection) -> None:
         """Ask the environment's budget before an ending; a rollback does not."""
-        most = self._setting.fleet.budget.instances
-        if most is None or self._chosen.kind == "rollback":
-            return
         setting = self._setting
+        most, served = setting.fleet.budget.instances, self._lookout.records[token].accepted_at
+        if most is None or served is None or self._chosen.kind == "rollback":
+            return
         ending = setting.records.being_ended_in(db, lost_by=setting.lost_by)
         others = [each for each in ending if each != token]
         if len(others) >= most:

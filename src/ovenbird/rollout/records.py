@@ -196,7 +196,8 @@ class Records:
         """Name the instances of the whole environment that are out of service to be ended now, or
         on their way into quarantine: these until they are out of service.
 
-        What was lost by ``lost_by`` has ended without us, and nobody waits for it.
+        What was lost by ``lost_by`` has ended without us, and nobody waits for it. What never
+        passed its gate was in no service, and takes none away.
         """
         held = instances.c.quarantined_until.is_not(None)
         ends = steps.c.verb.in_(["register", "drain"]) | (held & (steps.c.verb == "deregister"))
@@ -205,6 +206,7 @@ class Records:
             .join(instances, instances.c.token == steps.c.token)
             .where(instances.c.env == self._key.env, ends)
             .where(instances.c.ended_at.is_(None), instances.c.kept_until.is_(None) | held)
+            .where(instances.c.accepted_at.is_not(None))
             .where(instances.c.lost_at.is_(None) | (instances.c.lost_at > lost_by))
             .where(steps.c.outcome != "void")
             .order_by(steps.c.id)
