@@ -11,7 +11,33 @@ IMAGE_KINDS = (
         "playbok: playbooks/web.yml\n    playbook: playbooks/web.yml",
         line="playbok:",
         says="there is no key playbok. Did you mean playbook?",
-        allowed="from, launch, parent, playbook, prove, sources, variables",
+        allowed="from, launch, max_size, parent, playbook, prove, sources, variables",
+    ),
+    image(
+        "a disk without a checksum",
+        "      mmdebstrap:\n        suite: bookworm\n"
+        "        include: [systemd-sysv, udev, dbus, iproute2, python3, ca-certificates]\n",
+        "      qcow2: {path: base.qcow2}\n",
+        line="qcow2:",
+        says="family base: from.qcow2.sha256 is missing",
+        allowed="64 hex digits",
+    ),
+    image(
+        "a disk in two places",
+        "      mmdebstrap:\n        suite: bookworm\n"
+        "        include: [systemd-sysv, udev, dbus, iproute2, python3, ca-certificates]\n",
+        "      qcow2: {path: base.qcow2, url: https://x/y, sha256: " + "a" * 64 + "}\n",
+        line="qcow2:",
+        says="qcow2 is in one place, and here is both a path and a url",
+        allowed="Keep path: FILE or url:",
+    ),
+    image(
+        "a size that is none",
+        "parent: base\n",
+        "parent: base\n    max_size: huge\n",
+        line="max_size:",
+        says="max_size cannot be 'huge'",
+        allowed="512m or 2g",
     ),
     image(
         "an unknown key deep inside",
@@ -86,7 +112,7 @@ IMAGE_KINDS = (
         "      oci: debian:12\n      mmdebstrap:\n",
         line="    from:",
         says="from names one origin, and here are two",
-        allowed="mmdebstrap: {suite: …} and oci: REFERENCE",
+        allowed="oci: REFERENCE and qcow2: {url: …, sha256: …}",
     ),
     image(
         "credentials in a source",

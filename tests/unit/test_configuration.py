@@ -14,7 +14,7 @@ from ovenbird.config.fleet_entry import FleetEntry
 from ovenbird.config.schema import Entry, _entries, seconds
 from ovenbird.config.yaml import Opaque, read
 from ovenbird.values.errors import ConfigurationError, Fault
-from ovenbird.values.family import BakeEnvironment, Definition
+from ovenbird.values.family import BakeEnvironment, Definition, DiskImage
 from ovenbird.values.fleet import BalancerSpec, HealthCheck, Resources, SecretRef
 from ovenbird.values.image import Contract, ImageRef, StopPolicy
 from ovenbird.values.limits import Limits
@@ -97,6 +97,14 @@ def test_a_family_is_read_as_it_is_written(tmp_path: Path) -> None:
     assert web.proof.smoke == HealthCheck(kind="tcp")
     assert web.proof.secrets == (("token", "not-a-secret"),)
     assert "not-a-secret" not in repr(web)
+
+
+def test_a_family_may_begin_with_a_disk_and_end_at_a_size(tmp_path: Path) -> None:
+    disk = f"{{qcow2: {{path: base.qcow2, sha256: {'a' * 64}}}}}"
+    images = BASE.replace("{oci: debian:12}", disk) + "    max_size: 512m\n"
+    base = config.load_families(a_project(tmp_path, images=images + WEB))["base"]
+    image = DiskImage(origin="base.qcow2", sha256="a" * 64)
+    assert (base.definition, base.max_size) == (Definition(disk=image), 512 * 2**20)
 
 
 def test_variables_are_json_texts_by_name(tmp_path: Path) -> None:

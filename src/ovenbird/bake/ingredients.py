@@ -11,7 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ovenbird.config import roles_reached
-from ovenbird.values.family import Family
+from ovenbird.values.family import Definition, Family
 from ovenbird.values.image import Contract, Version
 from ovenbird.values.recipe import Recipe
 
@@ -32,7 +32,7 @@ def recipe_of(
     """Hash all that determines the next image of ``family`` but the day's packages."""
     contents: dict[str, bytes] = {
         "parent": parent.identity.encode() if parent else b"",
-        "definition": _json(asdict(family.definition) if family.definition else None),
+        "definition": _json(_definition(family.definition) if family.definition else None),
         "sources": _json(family.sources),
         "launch contract": _json(_contract(family.contract)),
     }
@@ -44,6 +44,11 @@ def recipe_of(
             b"x" if executable else b"-"
         ) + path.read_bytes()
     return Recipe.of(family.name, contents)
+
+
+def _definition(definition: Definition) -> dict[str, object]:
+    """Where a line of images begins. As below: `disk` came later."""
+    return {key: value for key, value in asdict(definition).items() if value or key != "disk"}
 
 
 def _contract(contract: Contract) -> dict[str, object]:

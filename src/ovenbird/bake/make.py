@@ -10,17 +10,19 @@ import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovenbird.bake import ledger, packer, tools
 from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
+from ovenbird.bake.disk_image import fetched
 from ovenbird.bake.ingredients import SEAL
 from ovenbird.bake.lend import MOUNTED, lend_to
 from ovenbird.bake.template import Rendered, check, render, render_plugins
 from ovenbird.bake.tree import tree
-from ovenbird.bake.upkeep import child_environment, clean
+from ovenbird.bake.upkeep import child_environment, clean, require_size
 from ovenbird.bake.watch import Watch
 from ovenbird.catalog import Baked
 from ovenbird.fleet.launch import resolve
@@ -70,6 +72,8 @@ def make(
         built = _provision(family, kitchen, book, bakery, wish, log=log)
         made = bakery.oven.artifact_of(built, folder=book.folder, token=token)
         book.intend(image=made)
+        artifact = _artifact(made, rendered, bakery, source=source, token=token)
+        require_size(family, artifact, parent=parent)
         after = package_state(sources, bakery.environment)
         baked = Baked(
             recipe=recipe,
@@ -77,7 +81,7 @@ def make(
             packages_at=started,
             parent=str(parent) if parent else None,
             contract=family.contract,
-            artifact=_artifact(made, rendered, bakery, source=source, token=token),
+            artifact=artifact,
             provenance=Provenance(
                 by=bakery.by, because=wish.because, tools=tools.provenance(version)
             ),
@@ -133,6 +137,12 @@ def _source(
     if definition.oci:
         with bakery.console.inside(f"Fetching {definition.oci}"):
             return bakery.oven.adopt_reference(definition.oci)
+    name = f"localhost/ovenbird-bake/{book.token}"
+    if definition.disk:
+        with bakery.console.inside(f"Taking the disk {definition.disk.origin}"):
+            book.intend(image=name)
+            fetch = partial(fetched, definition.disk, family, bakery)
+            return bakery.oven.adopt_disk(fetch, name=name)
     with bakery.console.inside(f"Making the first tree of {definition.suite} with mmdebstrap"):
         tar = tree(
             definition,
@@ -142,7 +152,6 @@ def _source(
             packages=packages,
             cache=bakery.site.folder / "cache",
         )
-        name = f"localhost/ovenbird-bake/{book.token}"
         book.intend(image=name)
         return bakery.oven.adopt_tree(tar, name=name)
 

@@ -6,7 +6,7 @@ seal: that way is ``into``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -56,6 +56,13 @@ class Oven(Protocol):
 
     def adopt_reference(self, reference: str) -> str:
         """Fetch a registry's image; return its artifact id."""
+        ...
+
+    def adopt_disk(self, fetch: Callable[[], Path], *, name: str) -> str:
+        """Make a first image of a disk that somebody else made; return its artifact id.
+
+        ``fetch`` gets the file. Raises `ConfigurationError` where disks are of no use.
+        """
         ...
 
     def prepare(self, artifact_id: str, *, folder: Path, token: str) -> Mapping[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -95,6 +95,12 @@ class LxdOven:
         raise ConfigurationError.of(
             f"LXD cannot start from the OCI image {reference}.",
             remedy="Give the family a first tree (from: {mmdebstrap: …}), or bake it on podman.",
+        )
+
+    def adopt_disk(self, fetch: Callable[[], Path], *, name: str) -> str:
+        raise ConfigurationError.of(
+            "LXD cannot start from the disk of a virtual machine.",
+            remedy="Bake the family on qemu: invoke bake FAMILY --on qemu",
         )
 
     def prepare(self, artifact_id: str, *, folder: Path, token: str) -> Mapping[str, str]:

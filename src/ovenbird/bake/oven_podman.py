@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from ovenbird.bake.lend import MOUNTED
 from ovenbird.bake.oven import TreeNeeds
 from ovenbird.provider import Engine, podman_engine
 from ovenbird.provider.podman import PodmanProvider
+from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.image import Artifact
 
 SHIM = '#!/bin/sh\nexec podman "$@"\n'
@@ -43,6 +44,12 @@ class PodmanOven:
     def adopt_reference(self, reference: str) -> str:
         done = self._podman(f"Fetching {reference}", "pull", "--quiet", reference)
         return f"sha256:{done.stdout.strip().removeprefix('sha256:')}"
+
+    def adopt_disk(self, fetch: Callable[[], Path], *, name: str) -> str:
+        raise ConfigurationError.of(
+            "podman cannot start from the disk of a virtual machine.",
+            remedy="Bake the family on qemu: invoke bake FAMILY --on qemu",
+        )
 
     def prepare(self, artifact_id: str, *, folder: Path, token: str) -> Mapping[str, str]:
         return {}

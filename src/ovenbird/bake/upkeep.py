@@ -14,9 +14,9 @@ from ovenbird.bake import ledger
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.lend import MOUNTED
 from ovenbird.state.lock import lock_of
-from ovenbird.values.errors import Blocked
+from ovenbird.values.errors import BakeFailed, Blocked
 from ovenbird.values.family import Family
-from ovenbird.values.image import StopPolicy
+from ovenbird.values.image import Artifact, StopPolicy, Version
 
 ROOM = 1_500_000_000
 """Bytes that must be free before a bake begins: a tree, an image of it, and some air."""
@@ -111,6 +111,19 @@ def require_room(bakery: Bakery) -> None:
                 f"Only {free / 1e9:.1f} GB are free {place}; a bake needs {needed / 1e9:.1f} GB.",
                 remedy="Free some space there, and bake again.",
             )
+
+
+def require_size(family: Family, artifact: Artifact, *, parent: Version | None) -> None:
+    """Refuse (`BakeFailed`) an image that is larger than its family allows."""
+    if not family.max_size or artifact.size <= family.max_size:
+        return
+    before = parent.artifact(artifact.provider) if parent else None
+    of_it = f", {before.size / 2**20:.0f} MiB of it {parent}" if before else ""
+    raise BakeFailed(
+        f"The image of {family.name} takes {artifact.size / 2**20:.0f} MiB{of_it}, and max_size "
+        f"allows {family.max_size / 2**20:.0f} MiB.",
+        remedy="Have the role remove what is not needed, or raise max_size in packer/images.yml.",
+    )
 
 
 def child_environment(book: ledger.Ledger, bakery: Bakery) -> Mapping[str, str]:

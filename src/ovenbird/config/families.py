@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ovenbird.config.family_entry import FamilyEntry, FromEntry
+from ovenbird.config.family_entry import DiskEntry, FamilyEntry, FromEntry
 from ovenbird.config.health import health_faults
 from ovenbird.config.lineage import lineage_faults, sources_of
 from ovenbird.config.roles import reach
@@ -16,10 +16,11 @@ from ovenbird.config.variables import as_json, variable_faults
 from ovenbird.config.wording import allowed
 from ovenbird.config.yaml import Document, Loc, read
 from ovenbird.values.errors import Fault
-from ovenbird.values.family import Definition, Family, ProofSpec
+from ovenbird.values.family import Definition, DiskImage, Family, ProofSpec
 from ovenbird.values.image import NAME, Contract, StopPolicy
 
 FILE = "packer/images.yml"
+COUNTED = {0: "none", 2: "two", 3: "three"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,6 +79,7 @@ def _family(
         variables=as_json(entry.variables),
         contract=_contract(entry),
         proof=_proof(entry),
+        max_size=_bytes(entry.max_size),
         file=document.file,
         line=document.key_line(("families", name)),
     )
@@ -106,10 +108,17 @@ def _proof(entry: FamilyEntry) -> ProofSpec:
 
 
 def _definition(origin: FromEntry) -> Definition:
-    if origin.mmdebstrap is None:
-        return Definition(oci=origin.oci or "")
-    made = origin.mmdebstrap
-    return Definition(suite=made.suite, variant=made.variant, include=tuple(made.include))
+    if made := origin.mmdebstrap:
+        return Definition(suite=made.suite, variant=made.variant, include=tuple(made.include))
+    if disk := origin.qcow2:
+        image = DiskImage(origin=disk.path or disk.url or "", sha256=disk.sha256)
+        return Definition(disk=image)
+    return Definition(oci=origin.oci or "")
+
+
+def _bytes(size: str | None) -> int:
+    """Read ``512m`` or ``2g``: mebibytes, gibibytes."""
+    return int(size[:-1]) << {"m": 20, "g": 30}[size[-1]] if size else 0
 
 
 def _entry_faults(entry: FamilyEntry, *, document: Document, name: str) -> Iterator[Fault]:
@@ -156,20 +165,29 @@ def _files(project: Path, pattern: str, what: str) -> str:
 def _origin_faults(
     entry: FamilyEntry, origin: FromEntry, *, document: Document, loc: Loc, called: str
 ) -> Iterator[Fault]:
-    if (origin.mmdebstrap is None) == (origin.oci is None):
+    named = [value for value in (origin.mmdebstrap, origin.oci, origin.qcow2) if value is not None]
+    if len(named) != 1:
         yield document.fault(
             (*loc, "from"),
-            f"{called}: from names one origin, and here are {'two' if origin.oci else 'none'}.",
-            "Keep one of mmdebstrap: {suite: …} and oci: REFERENCE.",
+            f"{called}: from names one origin, and here are {COUNTED[len(named)]}.",
+            "Keep one of mmdebstrap: {suite: …}, oci: REFERENCE and qcow2: {url: …, sha256: …}.",
             key=True,
         )
-    elif origin.mmdebstrap is not None and not entry.sources:
+    if (disk := origin.qcow2) is not None and (disk.path is None) == (disk.url is None):
+        yield _disk_fault(disk, document=document, loc=(*loc, "from", "qcow2"), called=called)
+    if origin.mmdebstrap is not None and not entry.sources:
         yield document.fault(
             (*loc, "sources"),
             f"{called} has no sources, and mmdebstrap has nothing to install from.",
             'List them: sources: ["deb http://deb.debian.org/debian bookworm main"]',
             key=True,
         )
+
+
+def _disk_fault(disk: DiskEntry, *, document: Document, loc: Loc, called: str) -> Fault:
+    many = "both a path and a url" if disk.path else "neither a path nor a url"
+    problem = f"{called}: qcow2 is in one place, and here is {many}."
+    return document.fault(loc, problem, "Keep path: FILE or url: https://….", key=True)
 
 
 def _proof_faults(

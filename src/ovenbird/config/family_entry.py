@@ -65,10 +65,25 @@ class MmdebstrapEntry(Entry):
     )
 
 
+class DiskEntry(Entry):
+    path: Annotated[str, Field(pattern=r"^[^\s-]\S*$")] | None = Field(
+        default=None, description="a file, relative to the project"
+    )
+    url: (
+        Annotated[str, Field(pattern=r"^https?://\S+$"), AfterValidator(_no_credentials)] | None
+    ) = Field(default=None, description="an address that begins with https:// or http://")
+    sha256: str = Field(
+        pattern=r"^[0-9a-f]{64}$", description="the SHA-256 of the file, 64 hex digits"
+    )
+
+
 class FromEntry(Entry):
     mmdebstrap: MmdebstrapEntry | None = Field(default=None, description="{suite: …, include: […]}")
     oci: Annotated[str, Field(pattern=r"^[^\s-]\S*$"), AfterValidator(_no_credentials)] | None = (
         Field(default=None, description="an OCI reference, such as docker.io/library/debian:12")
+    )
+    qcow2: DiskEntry | None = Field(
+        default=None, description="{url: …, sha256: …} or {path: …, sha256: …}"
     )
 
 
@@ -119,10 +134,15 @@ class FamilyEntry(Entry):
     )
     parent: str | None = Field(default=None, description="the name of a family")
     origin: FromEntry | None = Field(
-        None, alias="from", description="{mmdebstrap: {suite: …}} or {oci: REFERENCE}"
+        None,
+        alias="from",
+        description="{mmdebstrap: {suite: …}}, {oci: REFERENCE} or {qcow2: {url: …, sha256: …}}",
     )
     sources: list[Annotated[str, AfterValidator(_source)]] | None = Field(
         default=None, description="a list of apt sources in one-line style"
+    )
+    max_size: str | None = Field(
+        default=None, pattern=r"^[1-9][0-9]{0,6}[mg]$", description="a size as in 512m or 2g"
     )
     variables: Variables = Field(default_factory=dict, description="NAME: any value")
     launch: ContractEntry = Field(

@@ -9,16 +9,28 @@ from ovenbird.values.image import Contract
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Definition:
-    """Where a family without a parent comes from: mmdebstrap, or an OCI reference.
+class DiskImage:
+    """A disk that somebody else made, in a format that QEMU reads: where it is and what it is.
 
-    Exactly one of ``suite`` (with ``variant`` and ``include``) and ``oci`` is set.
+    ``origin`` is a URL, or a path relative to the project; ``sha256`` 64 hex digits.
+    """
+
+    origin: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Definition:
+    """Where a family without a parent comes from: mmdebstrap, an OCI reference, or a disk.
+
+    Exactly one of ``suite`` (with ``variant`` and ``include``), ``oci`` and ``disk`` is set.
     """
 
     suite: str = ""
     variant: str = "minbase"
     include: tuple[str, ...] = ()
     oci: str = ""
+    disk: DiskImage | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +53,8 @@ class Family:
 
     Either ``parent`` (the name of a family) or ``definition`` is set. ``sources`` are the apt
     sources that the image keeps, one-line style. ``variables`` values are JSON texts, so that
-    the entry can be hashed and handed to Ansible unchanged.
+    the entry can be hashed and handed to Ansible unchanged. A bake whose image takes more than
+    ``max_size`` bytes at its engine fails; 0 allows any.
     """
 
     name: str
@@ -52,6 +65,7 @@ class Family:
     variables: tuple[tuple[str, str], ...] = ()
     contract: Contract = Contract()
     proof: ProofSpec = ProofSpec()
+    max_size: int = 0
     file: str = ""
     line: int = 0
 
