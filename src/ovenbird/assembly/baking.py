@@ -20,7 +20,7 @@ from ovenbird.console import Console
 from ovenbird.provider import Engine
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
-from ovenbird.values.engine import LxdSettings
+from ovenbird.values.engine import LxdSettings, QemuSettings
 from ovenbird.values.errors import ConfigurationError
 
 
@@ -41,9 +41,19 @@ def _on_lxd(project: Path, site: Site) -> tuple[Oven, Engine]:
     return LxdOven(provider, settings=settings, folder=site.folder, site=site.id), provider
 
 
+def _on_qemu(project: Path, site: Site) -> tuple[Oven, Engine]:
+    from ovenbird.bake.oven_qemu import QemuOven
+
+    said = load_engines(project).get("qemu")
+    settings = said if isinstance(said, QemuSettings) else QemuSettings()
+    provider = engine_named("qemu", project=project, site=site)
+    return QemuOven(provider, settings=settings, folder=site.folder, site=site.id), provider
+
+
 OVENS: Mapping[str, Callable[[Path, Site], tuple[Oven, Engine]]] = {
     "podman": _on_podman,
     "lxd": _on_lxd,
+    "qemu": _on_qemu,
 }
 """How each engine is opened for a bake; each imports only what it needs."""
 
