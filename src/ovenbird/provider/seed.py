@@ -8,6 +8,8 @@ from __future__ import annotations
 import io
 import json
 import tarfile
+from collections.abc import Mapping
+from types import MappingProxyType
 
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.fleet import Order
@@ -20,17 +22,21 @@ JOB_EXIT_PATH = "/var/lib/ovenbird/job-exit"
 """Where an instance that ran a job leaves the exit code of its program, as text."""
 
 
-def seed(order: Order) -> bytes:
+def seed(order: Order, *, disks: Mapping[str, str] = MappingProxyType({})) -> bytes:
     """Make the tar of an order: ``config.json``, ``secrets/NAME`` and, for a job, ``job.json``.
 
-    All is root's; secrets are 0400, the rest 0444. The same order gives the same bytes, whoever
-    makes it and when. Raises `ConfigurationError` for a job that the image has not.
+    ``disks`` are volumes that the instance has to mount itself, each disk's serial number with
+    its path: ``volumes.json``. All is root's; secrets are 0400, the rest 0444. The same order
+    gives the same bytes, whoever makes it and when. Raises `ConfigurationError` for a job that
+    the image has not.
     """
     holder = io.BytesIO()
     with tarfile.open(fileobj=holder, mode="w", format=tarfile.GNU_FORMAT) as tar:
         _add(tar, "config.json", 0o444, instance_config(order).encode())
         if order.job:
             _add(tar, "job.json", 0o444, json.dumps(list(program(order))).encode())
+        if disks:
+            _add(tar, "volumes.json", 0o444, json.dumps(dict(disks)).encode())
         for name, value in sorted(order.launch.secrets):
             _add(tar, f"secrets/{name}", 0o400, value)
     return holder.getvalue()
