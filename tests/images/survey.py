@@ -126,6 +126,13 @@ def passwords() -> dict[str, str]:
     return found
 
 
+def door() -> set[int]:
+    """The port by which whoever proves has come in, where that was ssh. It is the proof's own and
+    no part of the image; an sshd of the image's is never used for it."""
+    ours = os.environ.get("SSH_CONNECTION", "").split()
+    return {int(ours[3])} - {22} if ours else set()
+
+
 def listening() -> list[int]:
     """TCP ports that something listens on, at any address."""
     rows = [
@@ -133,7 +140,8 @@ def listening() -> list[int]:
         for name in ("tcp", "tcp6")
         for row in (content(f"/proc/net/{name}") or "").splitlines()[1:]
     ]
-    return sorted({int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"})
+    ports = {int(row[1].rpartition(":")[2], 16) for row in rows if row[3] == "0A"}
+    return sorted(ports - door())
 
 
 def launch() -> dict[str, list[object]]:

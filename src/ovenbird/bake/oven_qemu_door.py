@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 import socket
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -18,8 +19,8 @@ from ovenbird.provider.qemu import QemuProvider
 from ovenbird.provider.qemu_accelerator import comma
 from ovenbird.provider.qemu_launch import Extra
 from ovenbird.values.engine import QemuSettings
-from ovenbird.values.fleet import Order
-from ovenbird.values.instance import Seen
+from ovenbird.values.fleet import FleetKey, Order
+from ovenbird.values.instance import EngineState, Seen
 
 PORT = 22022
 """In the guest. Not 22: an image may have an sshd of its own."""
@@ -156,17 +157,40 @@ class Way:
 
 class Prover(QemuProvider):
     """Starts instances for a proof: what is proven is the image as fleets get it, and whoever
-    proves gets in besides. They have ports on loopback, whatever network fleets have."""
+    proves gets in besides. They have ports on loopback, whatever network fleets have.
+
+    One counts as running when it lets us in: its process says nothing of how far it has booted.
+    """
 
     def __init__(self, way: Way, *, folder: Path, site: str, settings: QemuSettings) -> None:
         super().__init__(folder=folder, site=site, settings=replace(settings, bridge=""))
-        self._way = way
+        self._way, self._open = way, set[str]()
+
+    def instances(self, fleet: FleetKey) -> Collection[Seen]:
+        return [self._told(seen) for seen in super().instances(fleet)]
 
     def launch(self, order: Order) -> Seen:
         forwards = ((self._way.lead_to(order.token), PORT),)
         argv = ("-fw_cfg", self._way.device)
         self._extra = Extra(argv=argv, append=APPEND, forwards=forwards)
         return super().launch(order)
+
+    def _told(self, seen: Seen) -> Seen:
+        if seen.state is not EngineState.RUNNING or self._lets_in(seen.token):
+            return seen
+        return replace(seen, state=EngineState.CREATED)
+
+    def _lets_in(self, token: str) -> bool:
+        words = ["ssh", "-F", str(self._way.config_of(token)), "-o", "ConnectTimeout=3", token]
+        if token not in self._open and not knocked([*words, "true"]):
+            return False
+        self._open.add(token)
+        return True
+
+
+def knocked(into: Sequence[str]) -> bool:
+    """Say whether a command that does nothing can be run in a guest."""
+    return process.run(into, doing="Knocking", check=False).code == 0
 
 
 def way_of(bake: Path) -> Way:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from ovenbird import process
 from ovenbird.bake.lend import MOUNTED
+from ovenbird.bake.oven_qemu_door import knocked
 from ovenbird.values.errors import BakeFailed
 
 MEMORY, CPUS = 1024, 2
@@ -67,7 +68,7 @@ def lend(into: Sequence[str], lent: Path, *, deadline: float) -> None:
     Raises `BakeFailed` where it does not.
     """
     ends = time.monotonic() + deadline
-    while process.run([*into, "true"], doing="Knocking", check=False).code:
+    while not knocked([*into, "true"]):
         if time.monotonic() > ends:
             raise BakeFailed(
                 f"The build machine has let nobody in for {deadline:g} s.",
