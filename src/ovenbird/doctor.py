@@ -109,7 +109,7 @@ def examine(
         _state_folder(site_folder, machine),
         _disk(site_folder, machine),
         _guard(project),
-        _kvm(machine),
+        _qemu(site_folder, machine),
     ]
 
 
@@ -278,13 +278,19 @@ def _guard(project: Path) -> Fact:
     return Fact(name="guard", state=State.MISSING, detail=detail, remedy=first.remedy)
 
 
-def _kvm(machine: Machine) -> Fact:
-    fine = (
-        "/dev/kvm may be opened"
-        if machine.writable(Path("/dev/kvm"))
-        else "absent; containers need none"
+def _qemu(folder: Path, machine: Machine) -> Fact:
+    from ovenbird.provider import qemu_accelerator as accelerator
+
+    if machine.which(accelerator.QEMU) is None:
+        detail = f"no {accelerator.QEMU} here; only bakes and fleets on qemu need it"
+        return Fact(name="qemu", state=State.OK, detail=detail)
+    text, opens = (
+        machine.text(accelerator.answer_file(folder)),
+        machine.writable(accelerator.DEVICE),
     )
-    return Fact(name="kvm", state=State.OK, detail=fine)
+    detail, remedy = accelerator.told(folder, text, opens=opens)
+    state = State.WARN if remedy else State.OK
+    return Fact(name="qemu", state=state, detail=detail, remedy=remedy)
 
 
 def _standing(folder: Path) -> Path:

@@ -15,7 +15,7 @@ import socket
 from collections.abc import Sequence
 from pathlib import Path
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ovenbird import process
 from ovenbird.provider import qemu_machine
@@ -59,13 +59,36 @@ def flags(accelerator: str) -> list[str]:
     return ["-accel", "tcg,thread=multi", "-cpu", "max"]
 
 
-def remembered(folder: Path) -> Answer | None:
-    """Return what a trial on this host has shown, or None where there was none yet."""
+def read(text: str | None) -> Answer | None:
+    """Read what a trial has shown; None where it was on another host, or there was none yet."""
     try:
-        answer = Answer.model_validate_json(_file(folder).read_text())
-    except FileNotFoundError:
-        return None
+        answer = Answer.model_validate_json(text or "")
+    except ValidationError:
+        return None  # then it is tried again
     return answer if answer.host == _host() else None
+
+
+def answer_file(folder: Path) -> Path:
+    """Say where the answer of this host is remembered; ``folder`` is the site's."""
+    return folder / "cache" / "qemu-accelerator.json"
+
+
+def told(folder: Path, text: str | None, *, opens: bool) -> tuple[str, str]:
+    """Tell an operator which accelerator guests get here, and what could be done for a better one.
+
+    ``text`` is what `answer_file` holds, ``opens`` whether the device may be opened.
+    """
+    slow = "guests are emulated (tcg), about ten times slower"
+    if not opens:
+        remedy = "Turn virtualisation on in the firmware, or add the user to the group kvm"
+        return f"{slow}: {DEVICE} cannot be opened by this user", remedy
+    known = read(text)
+    if known is None:
+        return "whether KVM boots a guest here is tried with the first one", ""
+    if known.works:
+        return "KVM has booted a guest here", ""
+    remedy = f"Once KVM works here, have it tried again: rm {answer_file(folder)}"
+    return f"{slow}. KVM was tried: {known.because}", remedy
 
 
 def obstacle() -> str:
@@ -81,10 +104,10 @@ def _answer(folder: Path, golden: Golden) -> Answer:
     if because := obstacle():
         return Answer(host=_host(), works=False, because=because)
     with qemu_machine.held(folder / "qemu" / "locks" / "accelerator.lock"):
-        if known := remembered(folder):
+        file = answer_file(folder)
+        if known := read(file.read_text() if file.exists() else None):
             return known
         answer = _tried(golden)
-        file = _file(folder)
         file.parent.mkdir(parents=True, exist_ok=True)
         new = file.with_suffix(f".{os.getpid()}")
         new.write_text(answer.model_dump_json())
@@ -116,10 +139,6 @@ def _trial(golden: Golden) -> Sequence[str]:
 def comma(path: Path) -> str:
     """Write a path as a value among QEMU's options, which a comma would end."""
     return str(path).replace(",", ",,")
-
-
-def _file(folder: Path) -> Path:
-    return folder / "cache" / "qemu-accelerator.json"
 
 
 def _host() -> str:
