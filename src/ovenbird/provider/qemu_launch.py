@@ -112,7 +112,7 @@ def start(
             *_machine(machine, order, written, settings, accelerator),
             *_disks(root, machine, written),
             *_network(written, settings, extra),
-            *_boot(golden, extra),
+            *_boot(golden, extra, name=order.token),
         ]
         try:
             process.run(
@@ -189,11 +189,12 @@ def _network(written: Written, settings: QemuSettings, extra: Extra) -> list[str
     return ["-netdev", way, "-device", card]
 
 
-def _boot(golden: Golden, extra: Extra) -> Sequence[str]:
+def _boot(golden: Golden, extra: Extra, *, name: str) -> Sequence[str]:
     boot = golden.boot
     if not boot.kernel:
         return list(extra.argv)
-    append = " ".join(filter(None, (boot.append, _SAID, extra.append)))
+    hostname = f"systemd.hostname={name}"
+    append = " ".join(filter(None, (boot.append, _SAID, hostname, extra.append)))
     argv = ["-kernel", str(golden.folder / boot.kernel), "-append", append]
     if boot.initrd:
         argv += ["-initrd", str(golden.folder / boot.initrd)]
