@@ -60,7 +60,8 @@ fi
 ifconfig lo 127.0.0.1 up
 ifconfig eth0 10.0.2.15 netmask 255.255.255.0 up
 httpd -p 80 -h /srv
-acpid -n -d -e /dev/input/event0 >/dev/null 2>&1 &
+acpid -d &
+sleep 1
 echo ready
 while :; do sleep 1000; done
 """
@@ -83,7 +84,7 @@ APPEND = "console=ttyS0 quiet net.ifnames=0"
 
 def require_qemu() -> None:
     """Skip where this machine has no QEMU."""
-    for program in ("qemu-system-x86_64", "qemu-img", "mke2fs", "dpkg-deb"):
+    for program in ("qemu-system-x86_64", "qemu-img", "mke2fs", "dpkg-deb", "apt-get"):
         if shutil.which(program, path=f"{os.environ['PATH']}:/usr/sbin:/sbin") is None:
             pytest.skip(f"{program} is not installed: apt-get install qemu-system-x86 qemu-utils")
 

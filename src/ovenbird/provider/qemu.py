@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import re
 import socket
+import time
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -36,6 +37,9 @@ from ovenbird.values.instance import Change, EngineState, Seen, Volume
 
 _CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
+_PRESSED_AGAIN = 3.0
+"""Seconds between two times that a machine's power button is pressed."""
+
 _LINE = 1 << 12
 """Bytes of the console that are read for a line of it."""
 
@@ -111,8 +115,7 @@ class QemuProvider:
                 return
             if machine.pid() is not None:
                 machine.mark_as_ending()
-                asked = stop.timeout > 0 and qemu_qmp.press_the_power_button(machine.folder)
-                if not (asked and machine.awaited(stop.timeout)):
+                if not _powered_off(machine, within=stop.timeout):
                     machine.kill()
             machine.remove()
 
@@ -205,3 +208,14 @@ class QemuProvider:
     def _mine(self, token: str) -> Written | None:
         written = Machine(self._root, token).written()
         return written if written is not None and written.site == self.site else None
+
+
+def _powered_off(machine: Machine, *, within: float) -> bool:
+    """Press its power button until it has ended; say whether it has in time. One that still boots
+    hears nothing yet, so it is pressed again."""
+    ends = time.monotonic() + within
+    while (left := ends - time.monotonic()) > 0:
+        qemu_qmp.press_the_power_button(machine.folder)
+        if machine.awaited(min(left, _PRESSED_AGAIN)):
+            return True
+    return False

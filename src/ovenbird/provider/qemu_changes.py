@@ -51,7 +51,7 @@ def compared(machine: Machine, written: Written, *, golden: Golden) -> Collectio
 def differences(before: Ext4, now: Ext4) -> Iterator[Change]:
     """Compare two states of one file system, ordered by path."""
     touched = before.differing(now)
-    old, new = dict(_walked(before)), dict(_walked(now, touched=touched, image=before))
+    old, new = dict(_walked(before)), dict(_walked(now))
     for path in sorted({*old, *new}):
         if path not in new:
             yield Change(path=path, kind=ChangeKind.DELETED)
@@ -101,16 +101,12 @@ def _root(disk: Disk) -> Ext4:
     )
 
 
-def _walked(
-    system: Ext4, *, touched: Collection[int] = (), image: Ext4 | None = None
-) -> Iterator[tuple[str, int]]:
-    """Yield each path with its inode. A folder that was not touched is read from the image, where
-    nothing has to be put together."""
+def _walked(system: Ext4) -> Iterator[tuple[str, int]]:
+    """Yield each path with its inode."""
     left = [("", ROOT)]
     while left:
         folder, number = left.pop()
-        at = system if image is None or number in touched else image
-        for name, (inode, is_folder) in at.entries(number).items():
+        for name, (inode, is_folder) in system.entries(number).items():
             path = f"{folder}/{name}"
             yield path, inode
             if is_folder and path not in _MADE_AT_RUN_TIME:

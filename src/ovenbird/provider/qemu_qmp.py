@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from pathlib import Path
 
 from qemu.qmp import QMPClient, QMPError
@@ -20,18 +21,15 @@ ANSWER = 10.0
 Asked = Callable[[QMPClient], Awaitable[None]]
 
 
-def press_the_power_button(folder: Path) -> bool:
-    """Ask the guest to power off; say whether QEMU took it. The guest may take its time, or not
-    listen."""
+def press_the_power_button(folder: Path) -> None:
+    """Ask the guest to power off. It may take its time, or not listen; and a QEMU that does not
+    answer has just ended, or hangs: whoever asks looks for its end anyway."""
 
     async def press(client: QMPClient) -> None:
         await client.execute("system_powerdown")
 
-    try:
+    with suppress(EngineUnreachable):
         _asked(folder, press, timeout=ANSWER)
-    except EngineUnreachable:
-        return False  # it has just ended, or hangs: what comes next ends it by force
-    return True
 
 
 def copy_disk(folder: Path, *, to: Path, name: str, timeout: float) -> None:
