@@ -43,6 +43,8 @@ def small(folder: Path) -> Artifact:
 
 
 class TestQemu(HostContract, DayTwoContract, ProviderContract):
+    patience = 60.0
+
     @pytest.fixture
     def opened(self, folder: Path) -> Opened:
         return lambda site: QemuProvider(folder=folder, site=site, settings=SMALL)

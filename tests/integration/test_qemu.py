@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,6 +30,7 @@ from ovenbird.values.instance import EngineState
 SITE = "s1"
 SMALL = QemuSettings(accelerator="tcg", memory="128m")
 NOW = StopPolicy(timeout=0)
+KEPT = ("instances", "volumes")
 DATA = (VolumeSpec(name="data", path="/srv/data"),)
 
 
@@ -77,11 +79,13 @@ def _machine(folder: Path, order: Order) -> Machine:
 
 def _left(folder: Path) -> list[str]:
     """Name what there is of instances, volumes and processes of a site."""
-    files = [*folder.glob("qemu/instances/*"), *folder.glob("qemu/volumes/*")]
-    lines = [path.read_bytes() for path in Path("/proc").glob("[0-9]*/cmdline")]
-    return [str(file) for file in files] + [
-        line.decode() for line in lines if str(folder).encode() in line and b"qemu" in line[:20]
-    ]
+    found = [str(path) for path in folder.glob("qemu/*/*") if path.parent.name in KEPT]
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it ends while we look
+            line = path.read_bytes()
+            if b"qemu" in line[:20] and os.fsencode(folder) in line:
+                found.append(line.decode())
+    return found
 
 
 KILLED = """

@@ -22,12 +22,13 @@ from ovenbird.values.image import Contract, StopPolicy
 from ovenbird.values.instance import ChangeKind, EngineState, Seen
 
 DATA = (VolumeSpec(name="data", path="/srv/data"),)
-PATIENCE = 10.0
-"""Seconds in which a job of one line must have ended."""
 
 
 class DayTwoContract:
     """Tests of the ports Changes and Volumes, and of orders with a job."""
+
+    patience = 10.0
+    """Seconds in which a job of one line must have ended; more where a machine has to boot."""
 
     @pytest.fixture
     def change(self) -> Callable[[str, str], None]:
@@ -139,7 +140,7 @@ class DayTwoContract:
         order = replace(an_order(0), job="once")
         order = replace(order, contract=_with_job(order.contract, a_job(code)))
         engine.launch(order)
-        ended = _awaited(engine, key)
+        ended = _awaited(engine, key, self.patience)
         again = engine.launch(order)
 
         assert (ended.job, ended.exit_code, ended.address) == ("once", code, None)
@@ -166,8 +167,8 @@ def _with_job(contract: Contract, program: tuple[str, ...]) -> Contract:
     return replace(contract, jobs=(("once", program),))
 
 
-def _awaited(engine: Engine, key: FleetKey) -> Seen:
-    ends = time.monotonic() + PATIENCE
+def _awaited(engine: Engine, key: FleetKey, patience: float) -> Seen:
+    ends = time.monotonic() + patience
     while True:
         (seen,) = engine.instances(key)
         if seen.state is EngineState.EXITED:
