@@ -30,6 +30,7 @@ from ovenbird.values.instance import EngineState
 SITE = "s1"
 SMALL = QemuSettings(accelerator="tcg", memory="128m")
 NOW = StopPolicy(timeout=0)
+SHARED = ("deciding", "accelerator")
 KEPT = ("instances", "volumes")
 DATA = (VolumeSpec(name="data", path="/srv/data"),)
 
@@ -80,6 +81,7 @@ def _machine(folder: Path, order: Order) -> Machine:
 def _left(folder: Path) -> list[str]:
     """Name what there is of instances, volumes and processes of a site."""
     found = [str(path) for path in folder.glob("qemu/*/*") if path.parent.name in KEPT]
+    found += [str(path) for path in folder.glob("qemu/locks/*") if path.stem not in SHARED]
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with suppress(FileNotFoundError, ProcessLookupError):  # it ends while we look
             line = path.read_bytes()

@@ -74,9 +74,11 @@ class Machine:
     def held(self) -> Iterator[int]:
         """Keep every other driver from this token meanwhile; gives the locked file."""
         with held(self._lock) as file:
-            yield file
-            if not self.folder.exists():
-                self._lock.unlink(missing_ok=True)
+            try:
+                yield file
+            finally:
+                if not self.folder.exists():
+                    self._lock.unlink(missing_ok=True)
 
     def written(self) -> Written | None:
         """Read what was ordered, or None where there is no such machine."""

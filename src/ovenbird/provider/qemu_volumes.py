@@ -68,7 +68,7 @@ def make(root: Path, name: str) -> bool:
     file = path(root, name)
     if file.exists():
         return False
-    file.parent.mkdir(parents=True, exist_ok=True)
+    file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     new = file.with_suffix(".new")
     doing = f"Making the volume {name}"
     process.run(("qemu-img", "create", "-q", "-f", "qcow2", str(new), SIZE), doing=doing)
