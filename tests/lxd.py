@@ -266,8 +266,9 @@ def _metadata(description: str) -> bytes:
     return holder.getvalue()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def lxd() -> Iterator[OneLxd]:
-    """One LXD for all tests of a file that imports this."""
+    """One LXD for all tests of a file that imports this. Two at once on one host disturb each
+    other, so these files are one group for xdist."""
     with one_lxd() as made:
         yield made

@@ -17,7 +17,10 @@ from ovenbird.values.image import Artifact
 __all__ = ["lxd"]
 
 
-@pytest.fixture(scope="session")
+pytestmark = pytest.mark.xdist_group("lxd")
+
+
+@pytest.fixture(scope="module")
 def small(lxd: OneLxd) -> Artifact:
     return lxd.import_image()
 

@@ -24,6 +24,8 @@ from ovenbird.values.errors import NoCapacity
 from ovenbird.values.fleet import FleetKey
 from ovenbird.values.image import Artifact
 
+pytestmark = pytest.mark.xdist_group("lxd")
+
 
 @pytest.fixture(scope="module")
 def members() -> Iterator[Members]:

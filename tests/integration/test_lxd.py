@@ -20,6 +20,8 @@ from ovenbird.values.instance import EngineState
 
 __all__ = ["lxd"]
 
+pytestmark = pytest.mark.xdist_group("lxd")
+
 KEY = FleetKey(site="here", env="dev", name="web")
 AT_ONCE = StopPolicy(timeout=0)
 

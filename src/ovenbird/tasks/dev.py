@@ -78,8 +78,8 @@ def cluster(
     console.result(made.described().rstrip())
 
 
-@verb(help={"times": "How many bakes of each side."})
-def bench(_: Any, times: str = "5") -> None:
+@verb(help={"times": "How many bakes of each side.", "on": "podman or qemu."})
+def bench(_: Any, times: str = "5", on: str = "podman") -> None:
     """Bake web in turn with Ovenbird and with plain Packer and Ansible, and compare."""
     import sys
 
@@ -88,7 +88,7 @@ def bench(_: Any, times: str = "5") -> None:
     from ovenbird import assembly, process
 
     project = assembly.project_folder(Path.cwd())
-    words = [sys.executable, "-m", "tests.bench.compare", "--times", times]
+    words = [sys.executable, "-m", "tests.bench.compare", "--times", times, "--on", on]
     if code := process.pass_through(words, doing="Comparing", cwd=project):
         raise Exit(code=code)
 
