@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 from ovenbird import process
+from ovenbird.provider import qemu_partitions
 from ovenbird.provider.qemu_store import Boot
 from ovenbird.values.errors import BakeFailed
 
@@ -23,7 +22,6 @@ SIZE = "8G"
 """How large an instance sees the disk of a first tree. What is not written takes no room."""
 
 KERNEL, INITRD = "vmlinuz", "initrd.img"
-SECTOR = 512
 CONSOLE = "rw console=ttyS0 net.ifnames=0 panic=1"
 
 _UNPACK = """\
@@ -84,35 +82,17 @@ def golden(raw: Path, folder: Path) -> Boot:
 def find_root(raw: Path) -> Root:
     """Find the root file system: the whole disk, or the largest partition of it with ext4."""
     with raw.open("rb") as disk:
-        for offset in (0, *partitions(disk)):
-            disk.seek(offset + 1024 + 56)  # the superblock's magic number
-            if disk.read(2) == b"\x53\xef":
+
+        def read(offset: int, length: int) -> bytes:
+            return os.pread(disk.fileno(), length, offset)
+
+        for offset in qemu_partitions.starts(read):
+            if read(offset + 1024 + 56, 2) == b"\x53\xef":  # the superblock's magic number
                 return Root(disk=raw, offset=offset)
     raise BakeFailed(
         "The disk holds no ext4 file system, and its kernel is looked for in one.",
         remedy="Take a disk image whose root is ext4, as those of Debian and Ubuntu are.",
     )
-
-
-def partitions(disk: BinaryIO) -> list[int]:
-    """List where the partitions of a raw disk begin, in bytes, the largest first.
-
-    Reads a GPT, else the four primary entries of an MBR; sectors are of 512 bytes.
-    """
-    disk.seek(0)
-    first, second = disk.read(SECTOR), disk.read(SECTOR)
-    found = []
-    if second[:8] == b"EFI PART":
-        table, count, size = struct.unpack_from("<QII", second, 72)
-        for number in range(count):
-            disk.seek(table * SECTOR + number * size)
-            begin, end = struct.unpack_from("<QQ", disk.read(48), 32)
-            found.append((end - begin, begin))
-    elif first[510:] == b"\x55\xaa":
-        for number in range(4):
-            begin, length = struct.unpack_from("<II", first, 446 + 16 * number + 8)
-            found.append((length, begin))
-    return [begin * SECTOR for _, begin in sorted(found, reverse=True) if begin]
 
 
 def virtual_size(disk: Path) -> int:

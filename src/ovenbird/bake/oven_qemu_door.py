@@ -8,7 +8,6 @@ image, and an image whose sshd is off is entered all the same. What it needs is 
 from __future__ import annotations
 
 import shlex
-import socket
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from ovenbird import process
 from ovenbird.bake.lend import MOUNTED
 from ovenbird.provider.qemu import QemuProvider
 from ovenbird.provider.qemu_accelerator import comma
-from ovenbird.provider.qemu_launch import Extra
+from ovenbird.provider.qemu_launch import Extra, a_free_port
 from ovenbird.values.engine import QemuSettings
 from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.instance import EngineState, Seen
@@ -146,7 +145,7 @@ class Way:
 
     def lead_to(self, token: str) -> int:
         """Choose the host's port that leads to an instance of a proof, and write it down."""
-        port = _free_port()
+        port = a_free_port()
         text = CONFIG.format(name=token, port=port, folder=self.folder, host=HOST)
         socket = self.folder / f"{port}"
         if len(str(socket)) <= LONGEST:
@@ -209,7 +208,7 @@ def way_of(bake: Path) -> Way:
     door = way.folder / "door"
     door.touch(mode=0o600)
     door.write_text(SCRIPT.format(host_key=secret, authorized=shlex.quote(public["key"])))
-    (way.folder / "port").write_text(str(_free_port()))
+    (way.folder / "port").write_text(str(a_free_port()))
     config = CONFIG.format(name=HOST, port=way.port, folder=way.folder, host=HOST)
     way.config.write_text(config)
     # From its own folder, so that the path of the socket is short whatever the site's is.
@@ -218,9 +217,3 @@ def way_of(bake: Path) -> Way:
     way.wrapper.write_text(WRAPPER.format(inside=inside, folder=folder, host=HOST))
     way.wrapper.chmod(0o700)
     return way
-
-
-def _free_port() -> int:
-    with socket.socket() as asked:
-        asked.bind(("127.0.0.1", 0))
-        return int(asked.getsockname()[1])

@@ -9,7 +9,6 @@ instances are `LOST`: golden images are replaced, not revived, and volumes go to
 from __future__ import annotations
 
 import errno
-import re
 import socket
 import time
 from collections.abc import Collection, Iterator
@@ -25,6 +24,7 @@ from ovenbird.provider import (
     qemu_store,
     qemu_volumes,
 )
+from ovenbird.provider.console_text import last_lines
 from ovenbird.provider.qemu_bridge import address_of
 from ovenbird.provider.qemu_errors import disk_full, translated
 from ovenbird.provider.qemu_launch import Extra
@@ -35,7 +35,6 @@ from ovenbird.values.fleet import FleetKey, Order
 from ovenbird.values.image import Artifact, StopPolicy
 from ovenbird.values.instance import Change, EngineState, Seen, Volume
 
-_CONTROL = re.compile(r"\x1b\[[0-9;?]*[ -/]*[@-~]|\x1b[@-_]|[\x00-\x08\x0b-\x1f\x7f]")
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _PRESSED_AGAIN = 3.0
 """Seconds between two times that a machine's power button is pressed."""
@@ -120,11 +119,8 @@ class QemuProvider:
             machine.remove()
 
     def console(self, token: str, *, lines: int) -> str:
-        """Return plain text: what would move a terminal's cursor or colour it is taken out."""
         text = Machine(self._root, token).tail(lines * _LINE).decode(errors="replace")
-        plain = _CONTROL.sub("", text.replace("\r\n", "\n").replace("\r", "\n"))
-        kept = [line for line in plain.splitlines() if line.strip()]
-        return "\n".join(kept[-lines:])
+        return last_lines(text, lines)
 
     def present(self, artifact: Artifact) -> bool:
         return qemu_store.holds(artifact)

@@ -15,8 +15,8 @@ from pathlib import Path, PurePosixPath
 from uuid import uuid4
 
 from ovenbird import process
-from ovenbird.provider import qemu_qmp
-from ovenbird.provider.qemu_disk import Disk, opened, partitions
+from ovenbird.provider import qemu_partitions, qemu_qmp
+from ovenbird.provider.qemu_disk import Disk, opened
 from ovenbird.provider.qemu_ext4 import ROOT, Ext4, Inode
 from ovenbird.provider.qemu_machine import Machine, Written
 from ovenbird.provider.qemu_store import Golden
@@ -87,7 +87,7 @@ def _still(machine: Machine, golden: Golden) -> Iterator[Path]:
 def _root(disk: Disk) -> Ext4:
     """Find the file system that has an /etc."""
     failure: Blocked | None = None
-    for start in partitions(disk):
+    for start in qemu_partitions.starts(disk.read):
         try:
             found = Ext4(disk, start)
         except Blocked as other:

@@ -7,7 +7,6 @@ writes is never read: see `qemu_qmp.copy_disk`.
 from __future__ import annotations
 
 import os
-import struct
 from bisect import bisect_right
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -18,7 +17,6 @@ from pydantic import BaseModel, TypeAdapter
 from ovenbird import process
 from ovenbird.values.errors import Blocked
 
-_SECTOR = 512
 _TIMEOUT = 60.0
 
 
@@ -79,28 +77,3 @@ def opened(*chain: Path) -> Iterator[Disk]:
             files.append(os.open(path, os.O_RDONLY | os.O_CLOEXEC))
             stack.callback(os.close, files[-1])
         yield Disk(files, extents)
-
-
-def partitions(disk: Disk) -> list[int]:
-    """Return where file systems may begin, in bytes: the whole disk, then its partitions."""
-    return [0, *_gpt(disk), *_mbr(disk)]
-
-
-def _gpt(disk: Disk) -> Iterator[int]:
-    head = disk.read(_SECTOR, _SECTOR)
-    if head[:8] != b"EFI PART":
-        return
-    table, count, size = struct.unpack_from("<QII", head, 72)
-    entries = disk.read(table * _SECTOR, min(count, 128) * size)
-    for at in range(0, len(entries), size):
-        if any(entries[at : at + 16]):
-            yield int.from_bytes(entries[at + 32 : at + 40], "little") * _SECTOR
-
-
-def _mbr(disk: Disk) -> Iterator[int]:
-    sector = disk.read(0, _SECTOR)
-    if sector[510:] != b"\x55\xaa":
-        return
-    for at in range(446, 510, 16):
-        if first := int.from_bytes(sector[at + 8 : at + 12], "little"):
-            yield first * _SECTOR

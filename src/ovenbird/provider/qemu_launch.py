@@ -138,6 +138,13 @@ def _memory_of(order: Order, settings: QemuSettings) -> int:
     return max(1, kib >> 10)
 
 
+def a_free_port() -> int:
+    """Choose a port of loopback that nobody listens on."""
+    with socket.socket() as tried:
+        tried.bind(("127.0.0.1", 0))
+        return int(tried.getsockname()[1])
+
+
 def mac_of(token: str) -> str:
     """A machine's address on its wire: the same for one token, locally administered."""
     digits = hashlib.sha256(token.encode()).hexdigest()[:10]
@@ -205,12 +212,9 @@ def _free_port(root: Path) -> int:
     """Choose a loopback port that nobody listens on and no other machine of ours may have."""
     written = (machine.written() for machine in machines(root))
     taken = {each.port for each in written if each}
-    while True:
-        with socket.socket() as tried:
-            tried.bind(("127.0.0.1", 0))
-            port: int = tried.getsockname()[1]
-        if port not in taken:
-            return port
+    while (port := a_free_port()) in taken:
+        pass
+    return port
 
 
 def _require_room(root: Path, memory: int, *, what: str) -> None:
