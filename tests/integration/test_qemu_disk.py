@@ -12,8 +12,9 @@ import pytest
 from tests.qemu import require_qemu
 
 from ovenbird.provider.qemu_changes import differences
-from ovenbird.provider.qemu_disk import Disk, opened, partitions
+from ovenbird.provider.qemu_disk import Disk, opened
 from ovenbird.provider.qemu_ext4 import ROOT, Ext4
+from ovenbird.provider.qemu_partitions import starts
 from ovenbird.values.errors import Blocked
 from ovenbird.values.instance import ChangeKind
 
@@ -152,7 +153,7 @@ def test_a_partition_is_found_wherever_the_table_says(raw: Path, tmp_path: Path)
         file.write(raw.read_bytes())
 
     with opened(_qcow2(whole)) as disk:
-        assert partitions(disk) == [0, 2048 * 512]
+        assert starts(disk.read) == [0, 2048 * 512]
         assert "etc" in Ext4(disk, 2048 * 512).entries(ROOT)
         with pytest.raises(Blocked, match="is no ext4"):
             Ext4(disk, 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import shlex
 import struct
 from dataclasses import replace
@@ -11,9 +10,10 @@ from pathlib import Path
 import pytest
 from tests.builders import a_version, an_artifact
 
-from ovenbird.bake.oven_qemu_disk import Root, find_root, newest_kernel, partitions
+from ovenbird.bake.oven_qemu_disk import Root, find_root, newest_kernel
 from ovenbird.bake.oven_qemu_door import APPEND, SCRIPT
 from ovenbird.bake.upkeep import require_size
+from ovenbird.provider.qemu_partitions import starts
 from ovenbird.values.errors import BakeFailed
 from ovenbird.values.family import Family
 
@@ -46,13 +46,18 @@ def with_ext4(disk: bytes, sector: int) -> bytes:
 @pytest.mark.parametrize("table", [a_gpt, an_mbr])
 def test_partitions_are_listed_largest_first(table: object) -> None:
     assert callable(table)
-    disk = io.BytesIO(table((64, 127), (2048, 8191), (128, 255)))
+    disk = table((64, 127), (2048, 8191), (128, 255))
 
-    assert partitions(disk) == [2048 * 512, 128 * 512, 64 * 512]
+    assert starts(lambda at, length: disk[at : at + length]) == [
+        0,
+        2048 * 512,
+        128 * 512,
+        64 * 512,
+    ]
 
 
 def test_a_disk_without_a_table_has_no_partition() -> None:
-    assert partitions(io.BytesIO(bytes(MIB))) == []
+    assert starts(lambda at, length: bytes(MIB)[at : at + length]) == [0]
 
 
 def test_the_root_is_the_whole_disk_or_the_largest_partition_with_ext4(tmp_path: Path) -> None:

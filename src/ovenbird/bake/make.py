@@ -10,18 +10,16 @@ import secrets
 from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ovenbird.bake import ledger, packer, tools
 from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
-from ovenbird.bake.disk_image import fetched
 from ovenbird.bake.ingredients import SEAL
 from ovenbird.bake.lend import MOUNTED, lend_to
+from ovenbird.bake.source import source_of
 from ovenbird.bake.template import Rendered, check, render, render_plugins
-from ovenbird.bake.tree import tree
 from ovenbird.bake.upkeep import child_environment, clean, require_size
 from ovenbird.bake.watch import Watch
 from ovenbird.catalog import Baked
@@ -29,7 +27,7 @@ from ovenbird.fleet.launch import resolve
 from ovenbird.packages.index import moved, package_state
 from ovenbird.packages.sources import Source, apt_options
 from ovenbird.values.errors import BakeFailed, CommandFailed, ProofFailed
-from ovenbird.values.family import Definition, Family
+from ovenbird.values.family import Family
 from ovenbird.values.fleet import LaunchSpec
 from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
 from ovenbird.values.recipe import Recipe
@@ -63,7 +61,7 @@ def make(
         version = tools.packer_version(bakery.site.folder / "cache" / "tools.json")
         if parent is None:  # a fault costs no minute of mmdebstrap
             check(_render(family, "the first tree", bakery), project=bakery.project)
-        source = _source(family, parent, sources, packages, book, bakery)
+        source = source_of(family, parent, sources, packages, book, bakery)
         rendered = _render(family, source, bakery)
         of_source = bakery.oven.prepare(source, folder=book.folder, token=token)
         kitchen = replace(kitchen, of_source=of_source)
@@ -114,46 +112,6 @@ def _artifact(
         size=oven.size(made),
         baked_at=bakery.clock.now(),
     )
-
-
-def _source(
-    family: Family,
-    parent: Version | None,
-    sources: tuple[Source, ...],
-    packages: str,
-    book: ledger.Ledger,
-    bakery: Bakery,
-) -> str:
-    """Return the artifact that the bake starts from: the parent's, or a first tree."""
-    if parent is not None:
-        artifact = parent.artifact(bakery.oven.name)
-        if artifact is None:
-            raise BakeFailed(
-                f"{parent} has no artifact for {bakery.oven.name}.",
-                remedy=f"Bake it there first: invoke bake {parent.family} --on {bakery.oven.name}",
-            )
-        return artifact.id
-    definition = family.definition or Definition()
-    if definition.oci:
-        with bakery.console.inside(f"Fetching {definition.oci}"):
-            return bakery.oven.adopt_reference(definition.oci)
-    name = f"localhost/ovenbird-bake/{book.token}"
-    if definition.disk:
-        with bakery.console.inside(f"Taking the disk {definition.disk.origin}"):
-            book.intend(image=name)
-            fetch = partial(fetched, definition.disk, family, bakery)
-            return bakery.oven.adopt_disk(fetch, name=name)
-    with bakery.console.inside(f"Making the first tree of {definition.suite} with mmdebstrap"):
-        tar = tree(
-            definition,
-            needs=bakery.oven.needs,
-            sources=sources,
-            options=apt_options(bakery.environment),
-            packages=packages,
-            cache=bakery.site.folder / "cache",
-        )
-        book.intend(image=name)
-        return bakery.oven.adopt_tree(tar, name=name)
 
 
 def _render(family: Family, parent_artifact: str, bakery: Bakery) -> Rendered:
