@@ -17,7 +17,6 @@ from tests.cluster import ClusterFleet, a_cluster
 from tests.project import TITLE, Project
 from tests.traffic import nobody_was_turned_away
 
-from ovenbird.balancer import haproxy
 from ovenbird.cluster import Cluster, member
 
 pytestmark = pytest.mark.xdist_group("lxd")
@@ -58,17 +57,19 @@ def by_socket(lxd: Cluster) -> str:
 
 @pytest.fixture(scope="module")
 def baked(lxd: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Project]:
-    """A project whose ``web/1`` was baked on that LXD, and is stable."""
+    """A project whose ``web/1`` was baked on that LXD, and is stable; its base was baked on podman
+    as well, side by side."""
     home = tmp_path_factory.mktemp("on-lxd")
     project = Project.copied(home / "project", site=home / "site")
     (project.folder / ENGINES).write_text(lxd.described())
     project.rewrite_families({STOP: STOP + JOBS})
     try:
+        print(project.run("bake", "base", "--on", "podman,lxd").stderr)
         print(project.run("bake", "web", "--on", "lxd").stderr)
         project.run("image.promote", "web/1", "stable")
         yield project
     finally:
-        haproxy.stop(project.site)
+        project.close()
 
 
 def test_a_bake_keeps_two_images_with_names_and_nothing_else(lxd: Cluster, baked: Project) -> None:
@@ -79,7 +80,10 @@ def test_a_bake_keeps_two_images_with_names_and_nothing_else(lxd: Cluster, baked
     named = {
         f"ovenbird-{baked.id}/{ref}": fingerprints["lxd"] for ref, fingerprints in artifacts.items()
     }
-    assert set(artifacts) == {"base/1", "web/1"}
+    assert {ref: set(ids) for ref, ids in artifacts.items()} == {
+        "base/1": {"podman", "lxd"},
+        "web/1": {"lxd"},
+    }
     assert {name: held for held, names in images(lxd).items() for name in names} == named
     assert set(images(lxd)) == set(named.values())
     assert instances(lxd) == {}

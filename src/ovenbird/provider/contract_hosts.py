@@ -27,9 +27,6 @@ from ovenbird.values.instance import EngineState, Seen
 SOON = 60.0
 """Seconds in which an engine must know again what it knew before its daemon, or a host, went."""
 
-QUICK = 10.0
-"""Seconds that a listing may take while a host is gone."""
-
 
 class HostContract:
     """Tests of two drivers at once, of an engine's daemon that restarts, and of a lost host."""
@@ -114,15 +111,11 @@ class HostContract:
 
         with a_member_away(order.token):
             lost = _awaited(opened(site), key, order.token, EngineState.LOST)
-            began = time.monotonic()
-            opened(site).instances(key)
-            took = time.monotonic() - began
             elsewhere = opened(site).launch(another)
             with pytest.raises(EngineUnreachable):
                 opened(site).terminate(order.token, stop=StopPolicy(timeout=0))
         back = _awaited(opened(site), key, order.token, EngineState.RUNNING)
 
-        assert took < QUICK
         assert elsewhere.state in (EngineState.CREATED, EngineState.RUNNING)
         assert _lasting(lost) == _lasting(back) == _lasting(before)
 
