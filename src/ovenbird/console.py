@@ -109,7 +109,9 @@ class Console:
 
     def _write(self, text: str) -> None:
         self._end_live()
-        print(f"{self._name}: {text}" if self._name else text, file=self._err, flush=True)
+        line = f"{self._name}: {text}" if self._name else text
+        self._err.write(f"{line}\n")  # at once: two bakes may speak at the same time
+        self._err.flush()
 
     def _end_live(self) -> None:
         if self._live:

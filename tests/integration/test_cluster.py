@@ -67,7 +67,7 @@ def test_three_members_come_up_and_leave_no_trace(before: dict[str, set[str]]) -
         ]
         assert again == made
         assert len(made.pin) == 64
-        assert f"pin: {made.pin}" in made.described()
+        assert f'pin: "{made.pin}"' in made.described()
         assert {"processes", "namespaces", "loop devices"} <= more.keys()
 
 

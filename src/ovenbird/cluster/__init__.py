@@ -48,7 +48,7 @@ class Cluster:
         return (
             "engines:\n  lxd:\n"
             f"    endpoints: [{', '.join(self.endpoints)}]\n"
-            f"    pin: {self.pin}\n"
+            f'    pin: "{self.pin}"\n'
             f"    client: {{certificate: {self.certificate}, key: {self.key}}}\n"
         )
 
