@@ -1,7 +1,8 @@
 """Rollouts on a cluster of three behind HAProxy, with the mixed load on them.
 
 Takes minutes, so it is run by hand: OVENBIRD_TEST_CLUSTER=10 makes ten rollouts of six, and kills
-a leader. One rollout and one rollback of three are in `test_bake_lxd`.
+a leader; OVENBIRD_TEST_SURGE=3 makes room for three at once. One rollout and one rollback of three
+are in `test_bake_lxd`.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ovenbird.cluster import Cluster, member
 
 TIMES = int(os.environ.get("OVENBIRD_TEST_CLUSTER", "0"))
 SIZE = 6
+SURGE = int(os.environ.get("OVENBIRD_TEST_SURGE", "1"))
 
 pytestmark = [
     pytest.mark.xdist_group("lxd"),
@@ -56,7 +58,7 @@ def _numbers() -> Iterator[int]:
 @pytest.fixture
 def fleet(cluster: Cluster, project: Project, _numbers: Iterator[int]) -> Iterator[ClusterFleet]:
     made = ClusterFleet.on(cluster, project, f"web-{next(_numbers)}")
-    made.declare(size=SIZE)
+    made.declare(size=SIZE, surge=SURGE)
     made.rollout()
     yield made
     made.retire()
@@ -100,7 +102,7 @@ def test_a_rollout_goes_on_where_the_leaders_daemon_was_killed(
         new = {name: where for name, where in fleet.members().items() if name not in old}
         member.start(leader, clock=SystemClock())
         until(lambda: "ONLINE" in _line_of(cluster, leader.name), seconds=60)
-        fleet.command("tend")
+        fleet.project.run("tend", "--env", fleet.env)
     results = traffic.results()
 
     record_property("traffic", str(results))
