@@ -23,6 +23,10 @@ def test_whatever_the_day_the_rules_hold_at_every_call(day: tuple[Kind, list[Mov
 
 
 FOUND = {
+    "a fleet was scaled to nothing with one in the drain of a dead driver": (
+        Kind(size=4, budget=1),
+        [Move("roll", 1, dies=47), Move("scale"), Move("rebuild", 3)],
+    ),
     "one that never served was being ended by a driver that died, and another falls ill": (
         Kind(size=1, limits=2, budget=1),
         [

@@ -43,6 +43,15 @@ def test_a_mixed_fleet_that_was_cancelled_is_left_as_it_is() -> None:
     assert repaired(*fleet) == Done("3 of 3 run web/1")
 
 
+def test_of_too_many_what_came_back_from_another_version_is_ended_before_its_successor() -> None:
+    fleet = [an_instance(1, "web/0"), *(an_instance(n) for n in (2, 3, 4))]
+
+    assert repaired(*fleet) == Wave(
+        (Terminate("web-001", "surplus, 3 wanted: 4 serving, floor 3"),),
+        "4 serving, floor 3; 4 instances, ceiling 4",
+    )
+
+
 def test_a_lost_one_is_replaced_with_the_settled_image_whatever_it_was() -> None:
     fleet = [*instances(2), an_instance(3, "web/2", Health.LOST)]
 
@@ -152,3 +161,15 @@ def test_beside_an_unfinished_rollout_a_good_one_too_many_stays() -> None:
     plan = next_wave(SETTLED, bounds(3), fleet, untried=False, pace=Pace(spares=True))
 
     assert plan == Done("3 run web/1; 1 more belong to the rollout that is unfinished")
+
+
+def test_beside_an_unfinished_rollout_one_too_many_whose_drain_had_begun_goes_before_others() -> (
+    None
+):
+    leaving = ready_unlisted(4, leaving=True)
+    fleet = as_settled(SETTLED, [*instances(3), leaving, unwanted(an_instance(5))])
+
+    plan = next_wave(SETTLED, bounds(3), fleet, untried=False, pace=Pace(spares=True))
+
+    assert isinstance(plan, Wave)
+    assert [getattr(step, "token", "") for step in plan.steps] == ["web-004", "web-005"]

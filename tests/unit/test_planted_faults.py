@@ -139,7 +139,7 @@ FAULTS = [
     ),
     Fault(
         "the order of a report decides",
-        "ordered = sorted(observed, key=age)",
+        "ordered = sorted(observed, key=lambda i: (i.stands_in, *age(i)))",
         "ordered = list(observed)",
         counts,
     ),

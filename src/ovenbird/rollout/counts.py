@@ -38,14 +38,14 @@ class Counts:
         if bounds.numbered:
             ordered = sorted(in_slots(bounds, observed), key=by_slot(bounds))
         else:
-            ordered = sorted(observed, key=age)
+            ordered = sorted(observed, key=lambda i: (i.stands_in, *age(i)))
         found = [(bucket_of(goal, i), i) for i in ordered]
         present = tuple(pair for pair in found if pair[0] not in ABSENT)
         return cls(goal=goal, bounds=bounds, untried=untried, pace=pace, present=present)
 
     def of(self, *buckets: Bucket) -> list[Instance]:
-        """List the instances of these buckets, bucket by bucket, the oldest first; with numbered
-        slots those beyond the size, then slot by slot."""
+        """List the instances of these buckets, bucket by bucket: the oldest first, and what stands
+        in for others last; with numbered slots those beyond the size, then slot by slot."""
         return [i for wanted in buckets for bucket, i in self.present if bucket is wanted]
 
     @property

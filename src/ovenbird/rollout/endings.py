@@ -120,7 +120,8 @@ def _worth_ending(fleet: Counts) -> Iterable[tuple[Bucket, Instance, str]]:
     """List what may go, worst first: what is ill or out of service costs the least.
 
     Of the stale the oldest goes first, as it has run longest on what is to be replaced. Of the
-    surplus the youngest goes first: the others have proven themselves for longer.
+    surplus those go first that only stand in for one of the goal, then the youngest: the others
+    have proven themselves for longer.
     """
     size, serving = fleet.bounds.size, fleet.of(Bucket.SERVING)
     stale = "stale" if fleet.proven else "makes room for the first of the goal"
@@ -132,8 +133,9 @@ def _worth_ending(fleet: Counts) -> Iterable[tuple[Bucket, Instance, str]]:
         if i.quarantined or not fleet.proven or fleet.serving >= fleet.least:
             yield Bucket.IDLE, i, f"{_stale(i, stale)}, out of service"
     spared = not fleet.proven or fleet.pace.spares
-    for i in fleet.of(Bucket.UNLISTED)[max(size - len(serving), 0) :] if not spared else []:
-        yield Bucket.UNLISTED, i, f"surplus, {size} wanted"
+    for i in fleet.of(Bucket.UNLISTED)[max(size - len(serving), 0) :]:
+        if i.leaving or not spared:  # who began its drain wanted no canary any more
+            yield Bucket.UNLISTED, i, f"surplus, {size} wanted"
     for i in fleet.of(Bucket.ILL):
         if fleet.replaces(i):
             yield Bucket.ILL, i, f"ill ({i.because})"

@@ -18,11 +18,12 @@ def as_settled(
 ) -> tuple[Instance, ...]:
     """Return the fleet in which every instance that is good enough runs ``goal``.
 
-    Good enough is what was accepted and is neither ill nor lost. What is kept for a switch back is
-    left out: it counts for nothing, and a repair neither uses nor ends it; but one that is to go
-    into quarantine is there until it is out of service. What is unwanted is stale: it serves until
-    its successor does. Keep saying ``kept`` of an expired one until it has been ended, else a
-    repair may put it back into service.
+    Good enough is what was accepted and is neither ill nor lost; of another version it stands in
+    for one of ``goal``, and is the first to go where there are too many. What is kept for a switch
+    back is left out: it counts for nothing, and a repair neither uses nor ends it; but one that is
+    to go into quarantine is there until it is out of service. What is unwanted is stale: it serves
+    until its successor does. Keep saying ``kept`` of an expired one until it has been ended, else
+    a repair may put it back into service.
 
     What never passed its gate and is not of ``goal`` is left out too: it is the canary of a
     rollout, which judges it, or the failed one that it keeps for a look. In a fleet without surge
@@ -33,10 +34,14 @@ def as_settled(
     nothing because of its version.
     """
     return tuple(
-        replace(i, version=goal.version, launch_hash=goal.launch_hash) if _is_good(i) else i
+        _standing_in(goal, i) if _is_good(i) and not goal.is_run_by(i) else i
         for i in observed
         if not _is_apart(goal, i, has_surge=has_surge)
     )
+
+
+def _standing_in(goal: Goal, instance: Instance) -> Instance:
+    return replace(instance, version=goal.version, launch_hash=goal.launch_hash, stands_in=True)
 
 
 def _is_apart(goal: Goal, instance: Instance, *, has_surge: bool) -> bool:

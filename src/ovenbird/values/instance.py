@@ -147,7 +147,8 @@ class Instance:
     service, whatever the probe thinks. ``kept`` says that it is held out of service: the previous
     one of a blue-green rollout, or one in quarantine, which is ``quarantined`` too and serves
     never again. ``unwanted`` says why it is to be replaced whatever it runs, or is "".
-    ``rank`` puts the last of a stateful fleet last.
+    ``rank`` puts the last of a stateful fleet last. ``stands_in`` says that a repair leaves it for
+    one of the goal, which it is not.
     """
 
     token: str
@@ -168,6 +169,7 @@ class Instance:
     quarantined: bool = False
     unwanted: str = ""
     rank: int = 0
+    stands_in: bool = False
 
     @property
     def is_serving(self) -> bool:
