@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from tests.qemu import require_qemu
 
+from ovenbird.bake.oven_qemu_disk import Root, wipe
 from ovenbird.provider.qemu_changes import differences
 from ovenbird.provider.qemu_disk import Disk, opened
 from ovenbird.provider.qemu_ext4 import ROOT, Ext4
@@ -63,7 +64,7 @@ def compared(raw: Path, tmp_path: Path) -> Compared:
         _run("debugfs", "-w", "-f", str(script), str(changed))
         golden, overlay = _qcow2(raw), _qcow2(changed)
         with opened(golden) as before, opened(overlay) as now:
-            found = list(differences(Ext4(before), Ext4(now)))
+            found = list(differences(Ext4(before.read), Ext4(now.read)))
         return [(change.path, change.kind) for change in found]
 
     return compare
@@ -134,7 +135,7 @@ def test_what_only_looks_touched_is_no_change(compared: Compared) -> None:
 
 def test_files_are_read_as_they_were_written(raw: Path, tree: Path) -> None:
     with opened(_qcow2(raw)) as disk:
-        system = Ext4(disk)
+        system = Ext4(disk.read)
         (folder, is_folder) = system.entries(ROOT)["srv"]
         (number, _) = system.entries(folder)["large"]
         (many, _) = system.entries(system.entries(ROOT)["etc"][0])["many"]
@@ -156,9 +157,33 @@ def test_a_partition_is_found_wherever_the_table_says(raw: Path, tmp_path: Path)
 
     with opened(_qcow2(whole)) as disk:
         assert starts(disk.read) == [0, 2048 * 512]
-        assert "etc" in Ext4(disk, 2048 * 512).entries(ROOT)
+        assert "etc" in Ext4(disk.read, 2048 * 512).entries(ROOT)
         with pytest.raises(Blocked, match="is no ext4"):
-            Ext4(disk, 0)
+            Ext4(disk.read, 0)
+
+
+def test_what_was_deleted_is_nowhere_on_a_disk_that_was_wiped(raw: Path, tmp_path: Path) -> None:
+    """Not in freed blocks, and not in those that a file has got and never written."""
+    secret, script = tmp_path / "secret", tmp_path / "script"
+    secret.write_text("a-secret-of-the-bake\n" * 5000)
+    script.write_text(
+        f"write {secret} /srv/secret\nwrite {secret} /srv/another\n"
+        "rm /srv/secret\nrm /srv/another\n"
+        "write /dev/null /srv/reserved\nfallocate /srv/reserved 0 50\n"
+    )
+    _run("debugfs", "-w", "-f", str(script), str(raw))
+    with raw.open("rb") as disk:
+        system = Ext4(lambda at, length: os.pread(disk.fileno(), length, at))
+        reserved = sum(length for _, length in system.reserved())
+    before = b"a-secret-of-the-bake" in raw.read_bytes()
+
+    wipe(Root(disk=raw))
+
+    assert before
+    assert reserved == 51 * system.block_size
+    assert b"a-secret-of-the-bake" not in raw.read_bytes()
+    with opened(_qcow2(raw)) as after:
+        assert "reserved" in Ext4(after.read).entries(Ext4(after.read).entries(ROOT)["srv"][0])
 
 
 def test_a_compressed_disk_is_refused_with_a_remedy(raw: Path) -> None:

@@ -55,7 +55,9 @@ rm -f /var/lib/dpkg/*-old /var/lib/apt/periodic/* /var/lib/systemd/timers/stamp-
 # An empty folder tells apt that there are no lists; without "partial" it complains.
 mkdir -p /var/lib/apt/lists/partial
 
-# Logs and dumps. A log that a running program holds open is emptied, not removed.
+# Logs and dumps. A log that a running program holds open is emptied, not removed. The journal
+# goes on in memory: it would begin a new file for the words of the shutdown.
+if [ -d /run/systemd/journal ]; then timeout 30 journalctl --relinquish-var 2> /dev/null || true; fi
 rm -rf /var/lib/systemd/coredump/* /var/crash/* /var/log/journal/* /var/log/installer
 rm -f /core /core.[0-9]* /root/core /root/core.[0-9]*
 find /var/log -xdev -type f \( -name '*.gz' -o -name '*.xz' -o -name '*.old' -o -name '*.[0-9]' \

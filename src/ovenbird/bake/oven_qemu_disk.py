@@ -15,6 +15,7 @@ from pathlib import Path
 
 from ovenbird import process
 from ovenbird.provider import qemu_partitions
+from ovenbird.provider.qemu_ext4 import Ext4
 from ovenbird.provider.qemu_store import Boot
 from ovenbird.values.errors import BakeFailed
 
@@ -72,7 +73,7 @@ def golden(raw: Path, folder: Path) -> Boot:
     Raises `BakeFailed` where it holds no kernel or no ext4 root.
     """
     root = find_root(raw)
-    _wipe(root)
+    wipe(root)
     boot = _take_kernel_out(root, folder)
     _image("Writing the disk", "convert", "-O", "qcow2", str(raw), str(folder / "disk.qcow2"))
     raw.unlink()
@@ -119,10 +120,21 @@ def _natural(version: str) -> list[tuple[int, str]]:
     return [(int(digits or 0), rest) for digits, rest in re.findall(r"(\d+)|(\D+)", version)]
 
 
-def _wipe(root: Root) -> None:
-    """Take what was deleted out of a file system: names in folders and journal, freed blocks."""
+def wipe(root: Root) -> None:
+    """Take what was deleted out of a file system: names in folders and journal, freed blocks, and
+    blocks that are some file's and that it has never written."""
     _ext4(root, "tune2fs", "-O", "^has_journal")
-    _ext4(root, "e2fsck", "-f", "-y", "-D", "-E", "discard")
+    _ext4(root, "e2fsck", "-f", "-y", "-D")
+    _ext4(root, "e2fsck", "-f", "-y", "-E", "discard")  # it discards only where it changes nothing
+    with root.disk.open("rb") as disk:
+
+        def read(offset: int, length: int) -> bytes:
+            return os.pread(disk.fileno(), length, offset)
+
+        reserved = list(Ext4(read, root.offset).reserved())
+    for offset, length in reserved:
+        words = ("--punch-hole", f"--offset={offset}", f"--length={length}", str(root.disk))
+        process.run(("fallocate", *words), doing="Wiping reserved space")
     _ext4(root, "tune2fs", "-O", "has_journal")
 
 

@@ -89,7 +89,7 @@ def _root(disk: Disk) -> Ext4:
     failure: Blocked | None = None
     for start in qemu_partitions.starts(disk.read):
         try:
-            found = Ext4(disk, start)
+            found = Ext4(disk.read, start)
         except Blocked as other:
             failure = other
             continue

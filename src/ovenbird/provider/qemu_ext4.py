@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from stat import S_ISDIR, S_ISREG
 
-from ovenbird.provider.qemu_disk import Disk
 from ovenbird.provider.qemu_journal import replayed
+from ovenbird.provider.qemu_partitions import Read
 from ovenbird.values.errors import Blocked
 
 ROOT = 2
@@ -21,6 +21,9 @@ _JOURNAL_INODE = 8
 _MAGIC, _EXTENT_MAGIC = 0xEF53, 0xF30A
 _RECOVER, _META_BG, _64BIT = 0x4, 0x10, 0x80
 _INODES_UNUSED = 0x1
+_LONGEST = 1 << 15
+"""Blocks of an extent; one that is reserved says so many more."""
+
 _EXTENTS_FLAG, _INLINE_FLAG = 0x80000, 0x10000000
 
 
@@ -51,10 +54,10 @@ class Inode:
 class Ext4:
     """The file system that begins at ``start`` bytes. Raises `Blocked` for one of another kind."""
 
-    def __init__(self, disk: Disk, start: int = 0) -> None:
-        self._disk, self._start = disk, start
+    def __init__(self, read: Read, start: int = 0) -> None:
+        self._disk, self._start = read, start
         self._newer: Mapping[int, bytes] = {}
-        block = disk.read(start + 1024, 1024)
+        block = read(start + 1024, 1024)
         self._inodes, self._first = _u32(block, 0), _u32(block, 20)
         self.block_size = 1024 << _u32(block, 24)
         self._per_group, self._inode_size = _u32(block, 40), _u16(block, 88)
@@ -141,6 +144,18 @@ class Ext4:
             yield block[:left]
             left -= len(block)
 
+    def reserved(self) -> Iterator[tuple[int, int]]:
+        """Yield where the disk has blocks that belong to a file and were never written: an offset
+        and a length, in bytes. A guest reads zeros there, whatever the disk has."""
+        for group in self.groups:
+            for index in range(len(self.table(group)) // self._inode_size):
+                raw = self.record(group * self._per_group + index + 1)
+                if _u16(raw, 26) and _u32(raw, 32) & _EXTENTS_FLAG:  # linked from somewhere
+                    for _, length, at in self._extents(raw[40:100]):
+                        if length > _LONGEST:
+                            place = self._start + at * self.block_size
+                            yield place, (length - _LONGEST) * self.block_size
+
     def _blocks(self, number: int) -> Iterator[bytes]:
         """Yield the blocks of a file or folder in their order."""
         raw = self.record(number)
@@ -155,19 +170,25 @@ class Ext4:
 
     def _places(self, node: bytes) -> dict[int, int]:
         """Map the blocks of a file, by their number in it, to those of the file system."""
-        magic, count, _, depth = struct.unpack_from("<4H", node)
         found: dict[int, int] = {}
+        for first, length, at in self._extents(node):
+            if length <= _LONGEST:
+                found |= {first + n: at + n for n in range(length)}
+        return found
+
+    def _extents(self, node: bytes) -> Iterator[tuple[int, int, int]]:
+        """Yield each: its first block in the file, its length, and where it lies. One that is
+        longer than the longest is reserved and was never written."""
+        magic, count, _, depth = struct.unpack_from("<4H", node)
         if magic != _EXTENT_MAGIC:
-            return found
+            return
         for at in range(12, 12 + 12 * count, 12):
             if depth:
                 low, high = _u32(node, at + 4), _u16(node, at + 8)
-                found |= self._places(self._block(low | high << 32))
-                continue
-            first, length, high, low = struct.unpack_from("<IHHI", node, at)
-            if length <= 1 << 15:  # a longer one is reserved and was never written
-                found |= {first + n: (low | high << 32) + n for n in range(length)}
-        return found
+                yield from self._extents(self._block(low | high << 32))
+            else:
+                first, length, high, low = struct.unpack_from("<IHHI", node, at)
+                yield first, length, low | high << 32
 
     def _log(self) -> _Log:
         return _Log(self, self._places(self.record(_JOURNAL_INODE)[40:100]))
@@ -177,11 +198,11 @@ class Ext4:
         return newer if newer is not None else self._read(number * self.block_size)
 
     def _read(self, at: int) -> bytes:
-        return self._disk.read(self._start + at, self.block_size)
+        return self._disk(self._start + at, self.block_size)
 
     def _bytes(self, at: int, length: int) -> bytes:
         """Read across blocks, those from the journal in their places."""
-        found = bytearray(self._disk.read(self._start + at, length))
+        found = bytearray(self._disk(self._start + at, length))
         for number, block in self._newer.items():
             begin = number * self.block_size - at
             if -self.block_size < begin < length:
