@@ -230,7 +230,7 @@ def test_a_web_is_baked_rolled_rolled_back_looked_at_and_ended(baked: Project) -
     print(results)
     nobody_was_turned_away(results, at_least=int(50 * results.seconds * 0.9))
     begun = time.monotonic()
-    fleet.command("fleet.drift", code=None)
+    baked.run("fleet.drift", "--fleet", fleet.name, "--env", fleet.env, "--check")
     timed("drift", begun)
     fleet.declare(size=0)
     begun = time.monotonic()
