@@ -168,11 +168,10 @@ class Prover(QemuProvider):
     def instances(self, fleet: FleetKey) -> Collection[Seen]:
         return [self._told(seen) for seen in super().instances(fleet)]
 
-    def launch(self, order: Order) -> Seen:
+    def _extra_of(self, order: Order) -> Extra:
         forwards = ((self._way.lead_to(order.token), PORT),)
         argv = ("-fw_cfg", self._way.device)
-        self._extra = Extra(argv=argv, append=APPEND, forwards=forwards)
-        return super().launch(order)
+        return Extra(argv=argv, append=APPEND, forwards=forwards)
 
     def _told(self, seen: Seen) -> Seen:
         if seen.state is not EngineState.RUNNING or self._lets_in(seen.token):

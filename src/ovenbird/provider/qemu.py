@@ -46,8 +46,7 @@ _LINE = 1 << 12
 class QemuProvider:
     """Starts and ends machines that carry this site's labels, and no others.
 
-    ``folder`` is the site's own: images, disks and volumes are below it. ``extra`` is for
-    machines that a proof throws away.
+    ``folder`` is the site's own: images, disks and volumes are below it.
     """
 
     name = "qemu"
@@ -58,11 +57,10 @@ class QemuProvider:
         folder: Path,
         site: str,
         settings: QemuSettings | None = None,
-        extra: Extra | None = None,
     ) -> None:
         self.site = site
         self._folder, self._root = folder.absolute(), folder.absolute() / "qemu"
-        self._settings, self._extra = settings or QemuSettings(), extra or Extra()
+        self._settings = settings or QemuSettings()
 
     @property
     def place(self) -> str:
@@ -176,8 +174,12 @@ class QemuProvider:
                 golden=golden,
                 accelerator=accelerator,
                 settings=self._settings,
-                extra=self._extra,
+                extra=self._extra_of(order),
             )
+
+    def _extra_of(self, order: Order) -> Extra:
+        """What its QEMU is told besides. A fleet's machine gets nothing: there is no way in."""
+        return Extra()
 
     @contextmanager
     def _nothing_left(self, machine: Machine, order: Order, made: list[str]) -> Iterator[None]:
