@@ -13,7 +13,6 @@ import pwd
 import secrets
 import shutil
 import signal
-import socket
 import subprocess
 import tempfile
 import time
@@ -23,6 +22,7 @@ from types import TracebackType
 
 import pytest
 from sqlalchemy.engine import URL
+from tests.backends import a_free_port
 
 OWNER = "ovenbird"
 PATIENCE = 60.0
@@ -53,7 +53,7 @@ class PostgresServer:
         self._numbers = itertools.count(1)
         self._process: subprocess.Popen[bytes] | None = None
         self._undo = contextlib.ExitStack()
-        self.port = _free_port()
+        self.port = a_free_port()
 
     def __enter__(self) -> PostgresServer:
         with contextlib.ExitStack() as undo:
@@ -244,13 +244,6 @@ def _its_user() -> pwd.struct_passwd:
         return pwd.getpwnam("postgres")
     except KeyError:
         return pwd.getpwnam("nobody")
-
-
-def _free_port() -> int:
-    with socket.socket() as door:
-        door.bind(("127.0.0.1", 0))
-        port: int = door.getsockname()[1]
-        return port
 
 
 def _run(*words: str, cwd: Path | None = None) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
@@ -17,6 +16,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from tests.backends import a_free_port
 
 SCRAPE = """\
 global: {{scrape_interval: 200ms, scrape_timeout: 200ms}}
@@ -59,7 +59,7 @@ def prometheus(folder: Path) -> Iterator[Prometheus]:
         pytest.fail("There is no prometheus: apt-get install prometheus, or ./bootstrap test")
     served = Prometheus(url="", pid=0)
     with _exporter(served) as port:
-        served.url = f"http://127.0.0.1:{_free_port()}"  # now, so that it is not the exporter's
+        served.url = f"http://127.0.0.1:{a_free_port()}"  # now, so that it is not the exporter's
         (folder / "prometheus.yml").write_text(SCRAPE.format(port=port))
         log = folder / "prometheus.log"
         with log.open("wb") as output:
@@ -122,10 +122,3 @@ def _exporter(served: Prometheus) -> Iterator[int]:
         finally:
             server.shutdown()
             thread.join()
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port

@@ -95,11 +95,11 @@ def packages() -> Path:
     if not made.exists():
         partial = made.with_name(f"partial-{os.getpid()}")
         partial.mkdir(parents=True)
-        said = _run("apt-cache", "depends", "--important", KERNEL)
+        said = run_tool("apt-cache", "depends", "--important", KERNEL)
         kernel = next(word for word in said.split() if word.startswith("linux-image-6"))
-        _run("apt-get", "download", kernel, "busybox-static", cwd=partial)
+        run_tool("apt-get", "download", kernel, "busybox-static", cwd=partial)
         for package in sorted(partial.glob("*.deb")):
-            _run("dpkg-deb", "-x", str(package), str(partial))
+            run_tool("dpkg-deb", "-x", str(package), str(partial))
             package.unlink()
         if not made.exists():
             partial.rename(made)
@@ -146,8 +146,8 @@ def _disk(made: Path, files: Path, scripts: Mapping[str, str]) -> None:
         at.write_text(text)
         at.chmod(0o755)
     raw = made / "disk.raw"
-    _run("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(raw), "32M")
-    _run("qemu-img", "convert", "-O", "qcow2", str(raw), str(made / "disk.qcow2"))
+    run_tool("mke2fs", "-q", "-t", "ext4", "-L", "root", "-d", str(root), str(raw), "32M")
+    run_tool("qemu-img", "convert", "-O", "qcow2", str(raw), str(made / "disk.qcow2"))
     shutil.rmtree(root)
     raw.unlink()
 
@@ -170,7 +170,8 @@ def _entry(name: str, content: bytes, mode: int) -> bytes:
     return head + b"\0" * (-len(head) % 4) + content + b"\0" * (-len(content) % 4)
 
 
-def _run(*argv: str, cwd: Path | None = None) -> str:
+def run_tool(*argv: str, cwd: Path | None = None) -> str:
+    """Run a program of QEMU's or of the file system's; return what it says."""
     env = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
     done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=True)
     return done.stdout

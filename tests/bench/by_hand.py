@@ -100,8 +100,8 @@ class ByHand(ABC):
 
     def _lend(self, kept: tuple[str, ...]) -> None:
         """Lend the mirror that Ovenbird lends."""
-        environment, lent = load_bake_environment(self.project.folder), self.folder / "lent"
-        lent.mkdir()
+        environment, lent = load_bake_environment(self.project.folder), self._lent
+        lent.mkdir(parents=True)
         sources = lend(kept, environment)
         (lent / "sources.list").write_text("".join(f"{source}\n" for source in sources))
         apt = [
@@ -110,6 +110,10 @@ class ByHand(ABC):
             'Dir::Etc::sourceparts "-";',
         ]
         (lent / "apt.conf").write_text("\n".join([*apt, ""]))
+
+    @property
+    def _lent(self) -> Path:
+        return self.folder / "lent" / Path(LENT).name
 
     @property
     def _environment(self) -> dict[str, str]:
@@ -135,14 +139,14 @@ class OnPodman(ByHand):
     def _variables(self) -> Mapping[str, object]:
         return {
             "source_image": self._source,
-            "lent": self.folder / "lent",
+            "lent": self._lent,
             "manifest": self.folder / "manifest.json",
         }
 
     def _prepare(self, source: str) -> None:
         self._source = source
         inside = "".join(f"{name}={value}\n" for name, value in INSIDE.items())
-        (self.folder / "lent" / "environment").write_text(inside)
+        (self._lent / "environment").write_text(inside)
         docker = self.folder / "bin" / "docker"
         docker.parent.mkdir()
         docker.write_text('#!/bin/sh\nexec podman "$@"\n')
@@ -176,16 +180,13 @@ class OnQemu(ByHand):
             "accelerator": self._accelerator,
             "cpu": qemu_accelerator.flags(self._accelerator)[-1],
             "key": self.folder / "key",
-            "lent": self.folder / "lent",
+            "lent": self._lent,
             "output": self.folder / "out",
         }
 
     def _prepare(self, source: str) -> None:
         self._golden = qemu_store.golden(self.project.site, source, what="base")
         self._accelerator = qemu_accelerator.chosen(QemuSettings(), self.project.site, self._golden)
-        shutil.move(self.folder / "lent", self.folder / "ovenbird-bake")
-        (self.folder / "lent").mkdir()
-        shutil.move(self.folder / "ovenbird-bake", self.folder / "lent")
         for name in ("key", "host"):
             self._said("ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-C", name, "-f", name)
         inside = "".join(f"{name}={value}\n" for name, value in INSIDE.items())

@@ -13,7 +13,10 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs/reference/contract.md"
 HERE = Path(__file__).parent
-FILES = ("test_providers", "test_memory_server", "test_lxd_contract", "test_lxd_members")
+FILES = (
+    *("test_providers", "test_memory_server", "test_lxd_contract", "test_lxd_members"),
+    "test_qemu_contract",
+)
 ENGINES = {
     "TestMemoryInOneProcess": "memory",
     "TestMemoryInAServer": "memory, in a server",
@@ -57,7 +60,7 @@ class Told:
 
 def main() -> int:
     told = Told()
-    files = [str(HERE / f"{name}.py") for name in (*FILES, "test_qemu_contract")]
+    files = [str(HERE / f"{name}.py") for name in FILES]
     code = int(pytest.main(["-q", "-p", "no:cacheprovider", *files], plugins=[told]))
     text = HEAD + "\n".join(_rows(told.found)) + "\n"
     if "--write" in sys.argv and code == 0:

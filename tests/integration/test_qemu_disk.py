@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-from tests.qemu import require_qemu
+from tests.qemu import require_qemu, run_tool
 
 from ovenbird.bake.oven_qemu_disk import Root, wipe
 from ovenbird.provider.qemu_changes import differences
@@ -24,11 +23,6 @@ MANY = 700
 """Names enough for a folder with an index."""
 
 Compared = Callable[[Sequence[str]], list[tuple[str, ChangeKind]]]
-
-
-def _run(*argv: str) -> None:
-    env = {**os.environ, "PATH": f"{os.environ['PATH']}:/usr/sbin:/sbin"}
-    subprocess.run(argv, env=env, check=True, capture_output=True)
 
 
 @pytest.fixture
@@ -49,7 +43,7 @@ def tree(tmp_path: Path) -> Path:
 @pytest.fixture(params=["1024", "4096"])
 def raw(request: pytest.FixtureRequest, tree: Path, tmp_path: Path) -> Path:
     disk = tmp_path / "golden.raw"
-    _run("mke2fs", "-q", "-t", "ext4", "-b", request.param, "-d", str(tree), str(disk), "64M")
+    run_tool("mke2fs", "-q", "-t", "ext4", "-b", request.param, "-d", str(tree), str(disk), "64M")
     return disk
 
 
@@ -61,7 +55,7 @@ def compared(raw: Path, tmp_path: Path) -> Compared:
         changed, script = tmp_path / "changed.raw", tmp_path / "script"
         shutil.copyfile(raw, changed)
         script.write_text("\n".join([*commands, ""]))
-        _run("debugfs", "-w", "-f", str(script), str(changed))
+        run_tool("debugfs", "-w", "-f", str(script), str(changed))
         golden, overlay = _qcow2(raw), _qcow2(changed)
         with opened(golden) as before, opened(overlay) as now:
             found = list(differences(Ext4(before.read), Ext4(now.read)))
@@ -72,7 +66,7 @@ def compared(raw: Path, tmp_path: Path) -> Compared:
 
 def _qcow2(raw: Path) -> Path:
     made = raw.with_suffix(".qcow2")
-    _run("qemu-img", "convert", "-O", "qcow2", str(raw), str(made))
+    run_tool("qemu-img", "convert", "-O", "qcow2", str(raw), str(made))
     return made
 
 
@@ -171,7 +165,7 @@ def test_what_was_deleted_is_nowhere_on_a_disk_that_was_wiped(raw: Path, tmp_pat
         "rm /srv/secret\nrm /srv/another\n"
         "write /dev/null /srv/reserved\nfallocate /srv/reserved 0 50\n"
     )
-    _run("debugfs", "-w", "-f", str(script), str(raw))
+    run_tool("debugfs", "-w", "-f", str(script), str(raw))
     with raw.open("rb") as disk:
         system = Ext4(lambda at, length: os.pread(disk.fileno(), length, at))
         reserved = sum(length for _, length in system.reserved())
@@ -188,7 +182,7 @@ def test_what_was_deleted_is_nowhere_on_a_disk_that_was_wiped(raw: Path, tmp_pat
 
 def test_a_compressed_disk_is_refused_with_a_remedy(raw: Path) -> None:
     packed = raw.with_suffix(".packed")
-    _run("qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(packed))
+    run_tool("qemu-img", "convert", "-c", "-O", "qcow2", str(raw), str(packed))
 
     with pytest.raises(Blocked, match="is compressed") as refused, opened(packed) as disk:
         assert isinstance(disk, Disk)

@@ -9,13 +9,15 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from ovenbird import process
 from ovenbird.provider import qemu_partitions
 from ovenbird.provider.qemu_ext4 import Ext4
+from ovenbird.provider.qemu_partitions import Read
 from ovenbird.provider.qemu_store import Boot
 from ovenbird.values.errors import BakeFailed
 
@@ -82,11 +84,7 @@ def golden(raw: Path, folder: Path) -> Boot:
 
 def find_root(raw: Path) -> Root:
     """Find the root file system: the whole disk, or the largest partition of it with ext4."""
-    with raw.open("rb") as disk:
-
-        def read(offset: int, length: int) -> bytes:
-            return os.pread(disk.fileno(), length, offset)
-
+    with _read_from(raw) as read:
         for offset in qemu_partitions.starts(read):
             if read(offset + 1024 + 56, 2) == b"\x53\xef":  # the superblock's magic number
                 return Root(disk=raw, offset=offset)
@@ -126,11 +124,7 @@ def wipe(root: Root) -> None:
     _ext4(root, "tune2fs", "-O", "^has_journal")
     _ext4(root, "e2fsck", "-f", "-y", "-D")
     _ext4(root, "e2fsck", "-f", "-y", "-E", "discard")  # it discards only where it changes nothing
-    with root.disk.open("rb") as disk:
-
-        def read(offset: int, length: int) -> bytes:
-            return os.pread(disk.fileno(), length, offset)
-
+    with _read_from(root.disk) as read:
         reserved = list(Ext4(read, root.offset).reserved())
     for offset, length in reserved:
         words = ("--punch-hole", f"--offset={offset}", f"--length={length}", str(root.disk))
@@ -147,6 +141,12 @@ def _ext4(root: Root, program: str, *words: str) -> None:
             remedy="Bake again; if it stays so, look at what the roles do to the disk.",
             evidence=(done.stdout + done.stderr).strip()[-500:],
         )
+
+
+@contextmanager
+def _read_from(raw: Path) -> Iterator[Read]:
+    with raw.open("rb") as disk:
+        yield lambda offset, length: os.pread(disk.fileno(), length, offset)
 
 
 def _take_kernel_out(root: Root, folder: Path) -> Boot:

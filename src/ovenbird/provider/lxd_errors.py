@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ovenbird.provider.known_errors import Known, known
 from ovenbird.values.errors import Blocked, EngineUnreachable, NoCapacity, OvenbirdError
 
 NOT_FOUND, CONFLICT = 404, 409
@@ -67,51 +68,50 @@ def translated(refused: Refused, *, what: str) -> OvenbirdError:
             remedy="Bake it again with invoke bake FAMILY --force, or choose another version.",
             evidence=refused.said,
         )
-    for kind, words, problem, remedy in _KNOWN:
-        if any(word in said for word in words):
-            problem = f"{refused.problem.partition(':')[0]}: {problem}"
-            return kind(problem, remedy=remedy, evidence=refused.said)
+    doing = refused.problem.partition(":")[0]
+    if blocked := known(_KNOWN, said, doing=doing, evidence=refused.said):
+        return blocked
     if refused.is_of_a_lost_member:
         return EngineUnreachable(
-            f"{refused.problem.partition(':')[0]}: the member that holds it does not answer.",
+            f"{doing}: the member that holds it does not answer.",
             remedy="See which one is down: lxc cluster list. Then run this again.",
             evidence=refused.said,
         )
     return refused
 
 
-_KNOWN: tuple[tuple[type[Blocked], tuple[str, ...], str, str], ...] = (
-    (
+_KNOWN: tuple[Known, ...] = (
+    Known(
         NoCapacity,
         ("no space left", "quota exceeded", "out of disk space", "enospc"),
         "the storage pool is full.",
         "Free some space there, or make it larger: lxc storage info POOL",
     ),
-    (
+    Known(
         NoCapacity,
         ("maximum number of instances", "reached maximum", "limits.", "exceed project limits"),
         "the limits of the LXD project allow no more.",
         "Raise them, or remove instances that nobody needs: lxc project show PROJECT",
     ),
-    (
+    Known(
         NoCapacity,
         ("too many open files", "inotify"),
         "the kernel of its host gives no more inotify instances.",
         "Allow more there: sysctl -w fs.inotify.max_user_instances=1024",
     ),
-    (
+    Known(
         NoCapacity,
         ("cannot allocate memory", "resource temporarily unavailable"),
         "its host has no memory or processes left.",
         "Give it room, or make the fleet smaller.",
     ),
-    (
+    Known(
         Blocked,
         ("already exists",),
         "an instance that is not this site's has this name.",
         "Rename or remove that instance: lxc list --all-projects",
     ),
-    (
+    Known(
         EngineUnreachable,
         ("not authorized", "forbidden", "certificate is restricted"),
         "LXD does not trust this client's certificate with that.",

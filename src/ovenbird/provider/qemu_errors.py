@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ovenbird.provider.known_errors import Known, known
 from ovenbird.values.errors import Blocked, CommandFailed, NoCapacity, OvenbirdError
 
 _PORT_TAKEN = ("could not set up host forwarding rule", "address already in use")
@@ -21,15 +22,10 @@ def translated(failure: CommandFailed, *, what: str) -> OvenbirdError:
 
     ``what`` is the version that the command was about.
     """
-    said = failure.output.lower()
-    for kind, words, problem, remedy in _BLOCKED:
-        if any(word in said for word in words):
-            return kind(
-                f"{failure.problem.partition(' failed')[0]}: {problem}",
-                remedy=remedy,
-                evidence=failure.evidence,
-            )
-    if any(word in said for word in _DAMAGED):
+    doing = failure.problem.partition(" failed")[0]
+    if blocked := known(_BLOCKED, failure.output, doing=doing, evidence=failure.evidence):
+        return blocked
+    if any(word in failure.output.lower() for word in _DAMAGED):
         return OvenbirdError(
             f"QEMU cannot read the image of {what}: it is damaged.",
             remedy="Bake it again with invoke bake FAMILY --force, or choose another version.",
@@ -54,39 +50,39 @@ def no_kvm(because: str) -> Blocked:
     )
 
 
-_BLOCKED: tuple[tuple[type[Blocked], tuple[str, ...], str, str], ...] = (
-    (
+_BLOCKED: tuple[Known, ...] = (
+    Known(
         NoCapacity,
         ("no space left", "disk quota exceeded"),
         "the disk is full.",
         "Free some space where the disks of instances are: df -h",
     ),
-    (
+    Known(
         NoCapacity,
         _PORT_TAKEN,
         "no port is free.",
         "See who listens with ss -ltnp, then run this again.",
     ),
-    (
+    Known(
         NoCapacity,
         ("cannot allocate memory", "cannot set up guest memory", "resource temporarily unavail"),
         "this host has no memory or processes left.",
         "Give it room, make the fleet smaller, or ask for less: resources.memory of the fleet.",
     ),
-    (
+    Known(
         Blocked,
         ("could not access kvm", "failed to initialize kvm", "failed to set msr", "kvm_buf_set"),
         "KVM does not work any more on this host.",
         "Take accelerator: tcg for qemu in inventories/engines.yml, or repair it: invoke doctor",
     ),
-    (
+    Known(
         Blocked,
         ("bridge helper", "access denied by acl"),
         "QEMU may not use that bridge.",
         "Allow it: echo allow BRIDGE >> /etc/qemu/bridge.conf. Or take bridge: away from qemu in "
         "inventories/engines.yml.",
     ),
-    (
+    Known(
         Blocked,
         ('failed to get "write" lock', "failed to get shared", "cannot lock pid file"),
         "another process has its disk open.",

@@ -55,7 +55,7 @@ class Ext4:
     """The file system that begins at ``start`` bytes. Raises `Blocked` for one of another kind."""
 
     def __init__(self, read: Read, start: int = 0) -> None:
-        self._disk, self._start = read, start
+        self._from_disk, self._start = read, start
         self._newer: Mapping[int, bytes] = {}
         block = read(start + 1024, 1024)
         self._inodes, self._first = _u32(block, 0), _u32(block, 20)
@@ -198,11 +198,11 @@ class Ext4:
         return newer if newer is not None else self._read(number * self.block_size)
 
     def _read(self, at: int) -> bytes:
-        return self._disk(self._start + at, self.block_size)
+        return self._from_disk(self._start + at, self.block_size)
 
     def _bytes(self, at: int, length: int) -> bytes:
         """Read across blocks, those from the journal in their places."""
-        found = bytearray(self._disk(self._start + at, length))
+        found = bytearray(self._from_disk(self._start + at, length))
         for number, block in self._newer.items():
             begin = number * self.block_size - at
             if -self.block_size < begin < length:

@@ -64,7 +64,7 @@ build {
   sources = ["source.qemu.web"]
 
   provisioner "file" {
-    source      = "${var.lent}/"
+    source      = var.lent
     destination = "/run"
   }
 
