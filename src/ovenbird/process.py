@@ -48,11 +48,12 @@ class Finished:
 def lending(file: int) -> Iterator[None]:
     """Meanwhile every program that `run` starts keeps the open file ``file`` until it has ended.
 
-    So a lock (flock) on it outlives us: killed, we leave it to the program that is under way,
-    and to nothing that this program itself leaves running. A program with a time-out is lent
-    nothing, since what may be killed changes nothing. Holds for this thread and its context.
+    So a lock (flock) on it outlives us: killed, we leave it to the program that is under way, and
+    to nothing that this program itself leaves running. Of two the outer one is lent, the wider
+    lock. A program with a time-out is lent nothing, since what may be killed changes nothing.
     """
-    token = _LENT.set(file)
+    outer = _LENT.get()
+    token = _LENT.set(file if outer is None else outer)
     try:
         yield
     finally:

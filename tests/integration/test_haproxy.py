@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from tests.backends import Backend, Backends, a_free_port
+from tests.project import until
 from tests.sampler import Sampler
 from tests.traffic import Traffic, nobody_was_turned_away
 
@@ -72,13 +73,6 @@ def door(tmp_path: Path) -> Iterator[Door]:
         yield door
         stop(tmp_path)
     assert not is_running(tmp_path)
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.02)
 
 
 def test_replacing_every_server_under_load_turns_nobody_away(door: Door) -> None:

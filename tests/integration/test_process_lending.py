@@ -14,6 +14,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
+from tests.project import until
 
 from ovenbird import process
 from ovenbird.values.errors import CommandFailed, ConfigurationError, EngineUnreachable
@@ -46,13 +47,6 @@ def is_free(path: Path) -> bool:
         return True
 
 
-def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
-
-
 def test_a_killed_caller_leaves_its_lock_to_the_program_and_not_to_what_that_leaves(
     tmp_path: Path,
 ) -> None:
@@ -69,6 +63,22 @@ def test_a_killed_caller_leaves_its_lock_to_the_program_and_not_to_what_that_lea
         os.kill(daemon, 0)
     finally:
         os.kill(daemon, signal.SIGKILL)
+
+
+def test_of_two_locks_the_wider_one_is_left_to_the_program(tmp_path: Path) -> None:
+    both = CALLER.replace(
+        "with process.lending(lock):",
+        "inner = os.open(sys.argv[1] + '-inner', os.O_RDWR | os.O_CREAT)\n"
+        "with process.lending(lock), process.lending(inner):",
+    )
+    order = f"echo > {tmp_path}/begun; sleep 1; echo > {tmp_path}/done"
+    with subprocess.Popen([sys.executable, "-c", both, tmp_path / "lock", order]) as caller:
+        until((tmp_path / "begun").exists)
+        caller.kill()
+    held = not is_free(tmp_path / "lock")
+    until((tmp_path / "done").exists)
+
+    assert held
 
 
 def test_the_output_of_a_program_whose_caller_was_killed_breaks_nothing(tmp_path: Path) -> None:

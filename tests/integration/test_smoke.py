@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from tests.project import until
 
 from ovenbird.fleet.smoke import SmokeVerdict, run_smoke
 from ovenbird.values.errors import ConfigurationError
@@ -105,7 +106,7 @@ def test_one_that_hangs_fails_in_time_and_nothing_of_it_is_left(tmp_path: Path) 
         because="its smoke test ./smoke.sh has not ended for 1 s",
         evidence="waiting for the page",
     )
-    assert all(has_ended(int(pid)) for pid in (tmp_path / "pids").read_text().split())
+    until(lambda: all(has_ended(int(p)) for p in (tmp_path / "pids").read_text().split()))
 
 
 def test_one_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
@@ -118,7 +119,7 @@ def test_one_that_does_not_end_when_asked_is_killed(tmp_path: Path) -> None:
     assert not verdict.passed
     assert verdict.evidence.startswith("not yet")
     assert time.monotonic() - begun < 5
-    assert has_ended(int((tmp_path / "pids").read_text()))
+    until(lambda: has_ended(int((tmp_path / "pids").read_text())))
 
 
 def test_what_left_the_group_and_holds_the_output_is_not_waited_for(tmp_path: Path) -> None:

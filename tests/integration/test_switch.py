@@ -8,6 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from tests.backends import Backends, a_free_port
+from tests.project import until
 from tests.traffic import Traffic, nobody_was_turned_away
 
 from ovenbird.balancer.contract import an_instance_at, states
@@ -17,13 +18,6 @@ from ovenbird.values.instance import EntryState
 
 BLUE = [f"web-blue-{n}" for n in range(4)]
 GREEN = [f"web-green-{n}" for n in range(4)]
-
-
-def until(condition: Callable[[], bool], *, seconds: float = 10.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < deadline, "it never came true"
-        time.sleep(0.01)
 
 
 def switch(balancer: HAProxyBalancer, backends: Backends, old: list[str], new: list[str]) -> float:

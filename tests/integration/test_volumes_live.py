@@ -69,7 +69,7 @@ class Place:
     def roll(self, version: int, *, provider: PodmanProvider | None = None) -> None:
         fleet = Fleet(
             env="dev",
-            name="kept",
+            name=f"kept-{self.site().id}",  # the other test may run beside it
             image=ImageRef(family="web", version=version),
             size=1,
             health=HEALTH,

@@ -14,6 +14,7 @@ import socket
 from collections.abc import Collection, Mapping
 from functools import cached_property
 from pathlib import Path
+from uuid import uuid4
 
 from ovenbird.provider import podman_changes, podman_launch, podman_store, podman_volumes
 from ovenbird.provider.console_text import last_lines
@@ -164,18 +165,17 @@ class PodmanProvider:
         volumes = podman_volumes.attachable(self._podman, order, site=self.site)
         # What an attempt left that died between the two: its content may be old.
         podman_launch.forget_launch_data(self._podman, order.token)
-        left_running = False
+        left_running, attempt = False, uuid4().hex
         try:
-            podman_launch.run(self._podman, order, site=self.site, volumes=volumes)
+            podman_launch.run(self._podman, order, site=self.site, volumes=volumes, attempt=attempt)
         except EngineUnreachable:
             left_running = True  # and may read them yet; whoever launches or ends it forgets them
             raise
         except CommandFailed as failure:
-            left = self._mine(order.token)
-            if left is not None and name_taken(failure.output):
-                # A driver that was killed had asked for the same token, and its call landed now.
+            if name_taken(failure.output) and self._mine(order.token) is not None:
+                # Another driver, or one that was killed, had asked for it, and its call landed now.
                 return
-            if left is not None:
+            if self._listed({"site": self.site, "attempt": attempt}):
                 # podman makes a container before it starts it, and leaves it when that fails.
                 # On a full disk even that may fail, and the launch after it adopts what is left.
                 self._podman.change(

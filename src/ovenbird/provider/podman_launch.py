@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 from ovenbird.provider import podman_store
 from ovenbird.provider.podman_cli import Podman
-from ovenbird.provider.podman_seen import labels_of
+from ovenbird.provider.podman_seen import label, labels_of
 from ovenbird.provider.seed import program
 from ovenbird.values.fleet import Order
 from ovenbird.values.launch import CONFIG_PATH, SECRETS_PATH, instance_config
@@ -22,8 +22,11 @@ _INIT = (
 )
 
 
-def run(podman: Podman, order: Order, *, site: str, volumes: Mapping[str, str]) -> None:
-    """Start a container; ``volumes`` maps podman's names to the paths in it.
+def run(
+    podman: Podman, order: Order, *, site: str, volumes: Mapping[str, str], attempt: str
+) -> None:
+    """Start a container; ``volumes`` maps podman's names to the paths in it, and ``attempt`` is
+    written on it, so that whoever fails knows what is left of this very call.
 
     A job runs its program instead of an init, is reached by nobody, and is never started again.
     """
@@ -32,7 +35,7 @@ def run(podman: Podman, order: Order, *, site: str, volumes: Mapping[str, str]) 
     podman.change(
         *("run", "--detach", "--pull=never"),
         *("--name", order.token, "--hostname", order.token),
-        *_flags(order, labels_of(order, site=site)),
+        *_flags(order, {**labels_of(order, site=site), label("attempt"): attempt}),
         *(_job_flags() if order.job else _instance_flags(order)),
         *mounts,
         podman_store.hex_id(order.artifact),
