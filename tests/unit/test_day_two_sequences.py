@@ -23,6 +23,18 @@ def test_whatever_the_day_the_rules_hold_at_every_call(day: tuple[Kind, list[Mov
 
 
 FOUND = {
+    "a new one falls ill while the switch before it waits for another to end": (
+        Kind(size=4, limits=2, procedure=2),
+        [Move("exit", 2), Move("roll", 5, beside="ail", when=6)],
+    ),
+    "one that was lost on its way out is found again, and another is on its way out by now": (
+        Kind(size=2, limits=1, procedure=1, budget=1),
+        [
+            *(Move("scale", 5), Move("remove", 1, bad=True, dies=7), Move("ail", 3)),
+            *(Move("tend --resume", 5, bad=True, dies=29), Move("lose", 3)),
+            *(Move("tend", dies=53), Move("find", 2)),
+        ],
+    ),
     "a fleet was scaled to nothing with one in the drain of a dead driver": (
         Kind(size=4, budget=1),
         [Move("roll", 1, dies=47), Move("scale"), Move("rebuild", 3)],

@@ -209,6 +209,8 @@ class Hands:
         if most is None or served is None or self._chosen.kind == "rollback":
             return
         ending = setting.records.being_ended_in(db, lost_by=setting.lost_by)
+        if token in ending and self._lookout.is_leaving(token):
+            return  # its place was taken before; who came back from being lost may hold another
         others = [each for each in ending if each != token]
         if len(others) >= most:
             raise BudgetSpent(

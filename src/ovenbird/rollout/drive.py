@@ -191,12 +191,20 @@ class Driver:
         self._patience.acted(begun_at)
 
     def _in_order(self, steps: tuple[Step, ...]) -> tuple[Step, ...]:
-        """Put first the endings that a dead driver has begun: they hold the budget of the next."""
+        """Put first the endings that a dead driver has begun: they hold the budget of the next.
+        Among these, first what gets no traffic any more, since its end waits for nothing."""
         if self._setting.fleet.budget.instances is None:
             return steps
         begun = self._setting.records.being_ended(lost_by=self._setting.lost_by)
-        ends = (Terminate, Retire)
-        return tuple(sorted(steps, key=lambda s: isinstance(s, ends) and s.token not in begun))
+
+        def waits(step: Step) -> int:
+            if not isinstance(step, (Terminate, Retire)):
+                return 0
+            if step.token not in begun:
+                return 2
+            return 0 if self._lookout.is_leaving(step.token) else 1
+
+        return tuple(sorted(steps, key=waits))
 
     def _take(self, steps: tuple[Step, ...]) -> None:
         """Take the steps of a wave. What was launched in the last one and only wants its traffic
@@ -262,9 +270,10 @@ class Driver:
 
 def _up_to_an_ending(steps: tuple[Step, ...], *, at_once: bool) -> tuple[Step, ...]:
     """Cut a wave after its first ending: a drain takes long, so we look again before the next.
-    What a switch retires leaves ``at_once``."""
-    kinds = Terminate if at_once else (Terminate, Retire)
-    endings = [n for n, step in enumerate(steps) if isinstance(step, kinds)]
+    What a switch retires leaves ``at_once``, and before anything is ended beside it."""
+    if at_once and any(isinstance(step, Retire) for step in steps):
+        return tuple(step for step in steps if not isinstance(step, Terminate))
+    endings = [n for n, step in enumerate(steps) if isinstance(step, (Terminate, Retire))]
     return steps[: endings[0] + 1] if endings else steps
 
 

@@ -167,6 +167,11 @@ class Lookout:
             for each in self._setting.balancers
         )
 
+    def is_leaving(self, token: str) -> bool:
+        """Say whether no balancer gave it anything new in the last look."""
+        states = [each[token].state for each in self.entries if token in each]
+        return all(state is EntryState.DRAINING for state in states)
+
     def is_listed(self, token: str) -> bool:
         """Say whether the engine showed it in the last look."""
         return token in self._seen or any(seen.token == token for seen in self.late)
