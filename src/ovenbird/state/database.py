@@ -23,7 +23,7 @@ from ovenbird.values.errors import Blocked, ConfigurationError
 
 __all__ = ["SCHEMA", "Database", "sqlite_url"]
 
-SCHEMA = "0004"
+SCHEMA = "0005"
 """The newest migration in ``migrations/versions``; compared by one query at every start."""
 
 ANSWER = 30.0

@@ -2,41 +2,42 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-
 from sqlalchemy import (
     JSON,
-    BigInteger,
     Boolean,
     Column,
-    DateTime,
-    Dialect,
     ForeignKey,
     Integer,
-    MetaData,
     String,
     Table,
     Text,
-    UniqueConstraint,
     false,
 )
-from sqlalchemy.types import TypeDecorator
 
+from ovenbird.state.columns import Utc, metadata
+from ovenbird.state.image_tables import (
+    approvals,
+    artifacts,
+    channels,
+    inventories,
+    patch_runs,
+    statements,
+    updates,
+    versions,
+)
 
-class Utc(TypeDecorator[datetime]):
-    """An aware time in UTC; SQLite would forget the zone."""
-
-    impl = DateTime(timezone=True)
-    cache_ok = True
-
-    def process_bind_param(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return None if value is None else value.astimezone(UTC)
-
-    def process_result_value(self, value: datetime | None, dialect: Dialect) -> datetime | None:
-        return value if value is None or value.tzinfo else value.replace(tzinfo=UTC)
-
-
-metadata = MetaData()
+__all__ = [
+    "Utc",
+    "approvals",
+    "artifacts",
+    "channels",
+    "inventories",
+    "metadata",
+    "patch_runs",
+    "statements",
+    "updates",
+    "versions",
+]
 
 site = Table(
     "site",
@@ -44,54 +45,6 @@ site = Table(
     Column("id", String(16), primary_key=True),
     Column("made_at", Utc, nullable=False),
     Column("key_check", String(64)),  # tells the site's key from another one, not the key
-)
-
-versions = Table(
-    "versions",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("family", String(64), nullable=False),
-    Column("number", Integer, nullable=False),
-    Column("fingerprint", String(64), nullable=False, index=True),
-    Column("packages", String(64), nullable=False),
-    Column("packages_at", Utc, nullable=False),
-    Column("baked_at", Utc, nullable=False),
-    Column("state", String(16), nullable=False),
-    Column("state_because", Text, nullable=False, default=""),
-    Column("parent_id", Integer, ForeignKey("versions.id")),
-    Column("contract", JSON, nullable=False),
-    Column("recipe", JSON, nullable=False),
-    Column("provenance", JSON, nullable=False),
-    Column("log", Text, nullable=False, default=""),
-    Column("ambient", JSON),  # paths that changed by themselves while it was proven
-    UniqueConstraint("family", "number"),
-)
-
-artifacts = Table(
-    "artifacts",
-    metadata,
-    Column("id", Integer, primary_key=True),
-    Column("version_id", Integer, ForeignKey("versions.id"), nullable=False),
-    Column("provider", String(32), nullable=False),
-    Column("artifact", Text, nullable=False),
-    Column("template", String(64), nullable=False),
-    Column("parent", Text, nullable=False),
-    Column("token", String(255), nullable=False),
-    Column("location", Text, nullable=False),
-    Column("size", BigInteger, nullable=False),
-    Column("baked_at", Utc, nullable=False),
-    UniqueConstraint("version_id", "provider"),
-)
-
-channels = Table(
-    "channels",
-    metadata,
-    Column("family", String(64), primary_key=True),
-    Column("name", String(64), primary_key=True),
-    Column("version_id", Integer, ForeignKey("versions.id"), nullable=False),
-    Column("assigned_at", Utc, nullable=False),
-    Column("by", Text, nullable=False),
-    Column("because", Text, nullable=False, default=""),
 )
 
 history = Table(
