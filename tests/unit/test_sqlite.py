@@ -78,14 +78,18 @@ def test_several_who_upgrade_at_once_keep_the_copy_of_what_was_before(
     """Whoever comes second finds the new schema and must not copy that over the old one."""
     first = Database.open(url)
     with first.begin() as db:
-        db.execute(text("ALTER TABLE instances DROP COLUMN lost_at"))
-    set_schema(first, "0003")
+        for column in ("versions DROP COLUMN seal", "versions DROP COLUMN kept_because"):
+            db.execute(text(f"ALTER TABLE {column}"))
+        db.execute(text("ALTER TABLE channels DROP COLUMN seal"))
+        for table in ("inventories", "statements", "updates", "approvals", "patch_runs"):
+            db.execute(text(f"DROP TABLE {table}"))
+    set_schema(first, "0004")
     first.close()
 
     at_once(4, lambda _: Database.open(url).close())
 
     assert schema_in(tmp_path / "ovenbird.db") == SCHEMA
-    assert schema_in(tmp_path / f"ovenbird.db.before-{SCHEMA}") == "0003"
+    assert schema_in(tmp_path / f"ovenbird.db.before-{SCHEMA}") == "0004"
     assert {path.name for path in tmp_path.glob(".*")} == set(), "no half of a copy is left"
 
 

@@ -1,0 +1,1 @@
+"""What must not be in an image: secrets, keys, and what its making left behind."""

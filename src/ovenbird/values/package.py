@@ -1,0 +1,33 @@
+"""One package that is installed in an image."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Kind(StrEnum):
+    """Which package manager it belongs to, by the name that package URLs give it."""
+
+    DEB = "deb"
+    RPM = "rpm"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, order=True)
+class Package:
+    """A binary package as its manager tells it.
+
+    ``source`` and ``source_version`` name what it was built from: advisories are about sources.
+    ``origin`` is the suite that offered this very version when the image was proven, or "".
+    """
+
+    name: str
+    version: str
+    architecture: str
+    source: str
+    source_version: str
+    origin: str = ""
+    kind: Kind = Kind.DEB
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
