@@ -18,6 +18,7 @@ from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
 from ovenbird.bake.ingredients import SEAL
 from ovenbird.bake.lend import MOUNTED, lend_to
+from ovenbird.bake.origins import with_their_origins
 from ovenbird.bake.source import source_of
 from ovenbird.bake.template import Rendered, check, render, render_plugins
 from ovenbird.bake.upkeep import child_environment, clean, require_size
@@ -81,13 +82,19 @@ def make(
             contract=family.contract,
             artifact=artifact,
             provenance=Provenance(
-                by=bakery.by, because=wish.because, tools=tools.provenance(version)
+                by=bakery.by,
+                because=wish.because,
+                tools=tools.provenance(version),
+                sources=family.sources,
             ),
             log=str(log),
         )
         proof = _prove(family, baked, kitchen, book, bakery, wish)
+        inside = with_their_origins(proof.inventory, sources, bakery)
         registered = bakery.catalog.register(
-            replace(baked, ambient=proof.ambient), state=ImageState.ACTIVE, joins_since=wish.since
+            replace(baked, ambient=proof.ambient, inventory=inside),
+            state=ImageState.ACTIVE,
+            joins_since=wish.since,
         )
         book.images.remove(made)  # it has an owner now
         book.write()

@@ -11,7 +11,7 @@ import sys
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -20,24 +20,27 @@ from ovenbird.bake.oven import Oven
 from ovenbird.clock import Clock
 from ovenbird.fleet.drift import ambient_of, while_proven
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
+from ovenbird.packages.inventory import QUESTION, inventory_of
 from ovenbird.provider import Provider
 from ovenbird.values.errors import ProofFailed
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import FleetKey, HealthCheck, LaunchData, Order
 from ovenbird.values.image import Artifact
 from ovenbird.values.instance import EngineState, Seen, Verdict
+from ovenbird.values.package import Inventory
 
 ALWAYS = ("tests/images/test_hygiene.py", "tests/images/test_identity.py")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proof:
-    """What was shown: how long the slower instance took to boot (s), how many checks held, and
-    which paths changed by themselves meanwhile."""
+    """What was shown: how long the slower instance took to boot (s), how many checks held,
+    which paths changed by themselves meanwhile, and what is installed."""
 
     boot_seconds: float
     checks: int
     ambient: tuple[str, ...]
+    inventory: Inventory
 
 
 def prove(
@@ -75,9 +78,15 @@ def prove(
             report=folder / "proof.xml",
             environment=environment,
         )
+        inventory = _inventory(oven.proof_host(orders[0].token, folder=folder), environment)
         checked = [provider.changes(order.token) for order in orders]
     own = [while_proven(*looks) for looks in zip(booted, checked, strict=True)]
-    return Proof(boot_seconds=seconds, checks=checks, ambient=ambient_of(own))
+    return Proof(
+        boot_seconds=seconds,
+        checks=checks,
+        ambient=ambient_of(own),
+        inventory=replace(inventory, provider=oven.name, read_at=begun),
+    )
 
 
 def _orders(artifact: Artifact, family: Family, *, site: str) -> list[Order]:
@@ -178,6 +187,17 @@ def _look_inside(
         )
     suite = next(ElementTree.parse(report).getroot().iter("testsuite"))
     return int(suite.get("tests", 0)) - int(suite.get("skipped", 0))
+
+
+def _inventory(host: str, environment: Mapping[str, str]) -> Inventory:
+    """Ask the package manager of an instance what is installed, and what no package brought."""
+    done = process.run(
+        [sys.executable, str(Path(__file__).with_name("inquire.py")), host, str(QUESTION)],
+        doing="Listing what is installed",
+        env=environment,
+        check=False,
+    )
+    return inventory_of(done.stdout)
 
 
 def _failures(report: Path) -> str:

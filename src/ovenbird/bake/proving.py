@@ -9,8 +9,10 @@ from dataclasses import replace
 from ovenbird.bake import ledger
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.known import family_named
+from ovenbird.bake.origins import with_their_origins
 from ovenbird.bake.prove import Proof, prove
 from ovenbird.bake.upkeep import child_environment, clean, clean_after_the_dead
+from ovenbird.packages.sources import lend
 from ovenbird.values.errors import Blocked
 from ovenbird.values.image import Version
 
@@ -18,7 +20,7 @@ from ovenbird.values.image import Version
 def prove_again(version: Version, bakery: Bakery) -> Proof:
     """Boot two throw-away instances of a version and look; its state in the catalog stays.
 
-    An image that was baked before it was noted which paths change by themselves learns them now.
+    What is inside is noted anew, so an image of before that was noted learns it now.
     Raises `ProofFailed` with what was seen, and `Blocked` where the engine holds it no more.
     """
     artifact = version.artifact(bakery.oven.name)
@@ -45,6 +47,14 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
             clock=bakery.clock,
             environment=child_environment(book, bakery),
         )
-        if not version.ambient:
-            bakery.catalog.learn(version, ambient=proof.ambient)
+        mirrors = bakery.site.folder / "cache" / "mirrors.json"
+        sources = lend(
+            version.provenance.sources or family.sources, bakery.environment, cache=mirrors
+        )
+        bakery.catalog.learn(
+            version,
+            provider=bakery.oven.name,
+            ambient=proof.ambient,
+            inventory=with_their_origins(proof.inventory, sources, bakery),
+        )
         return proof

@@ -13,11 +13,13 @@ from sqlalchemy import Connection, delete, desc, insert, select, update
 
 from ovenbird.catalog import store
 from ovenbird.catalog.baked import Baked, add, join, sibling
+from ovenbird.catalog.inventory import keep
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import channels, versions
 from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.image import ImageRef, ImageState, Version
+from ovenbird.values.package import Inventory
 from ovenbird.values.recipe import Recipe
 
 __all__ = ["Baked", "Catalog"]
@@ -104,11 +106,17 @@ class Catalog:
                 name = add(db, baked, parent_id=parent_id, state=state, because=because)
             return self._resolve(db, ImageRef.parse(name))
 
-    def learn(self, version: Version, *, ambient: Sequence[str]) -> None:
-        """Note which paths change by themselves in a version that was registered without them."""
+    def learn(
+        self, version: Version, *, provider: str, ambient: Sequence[str], inventory: Inventory
+    ) -> None:
+        """Note what a later proof found: what is inside, and which paths change by themselves
+        in a version that was registered without them."""
         with self._database.begin() as db:
-            mine = versions.c.id == self._id(db, version)
-            db.execute(update(versions).where(mine).values(ambient=list(ambient)))
+            version_id = self._id(db, version)
+            keep(db, version_id, inventory, provider=provider)
+            if not version.ambient:
+                mine = versions.c.id == version_id
+                db.execute(update(versions).where(mine).values(ambient=list(ambient)))
 
     def promote(
         self, ref: ImageRef, channel: str, *, by: str, because: str, at: datetime

@@ -8,16 +8,19 @@ from datetime import datetime
 from sqlalchemy import Connection, desc, func, insert, select, update
 
 from ovenbird.catalog import store
+from ovenbird.catalog.inventory import keep
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import artifacts, versions
 from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
+from ovenbird.values.package import Inventory
 from ovenbird.values.recipe import Recipe
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baked:
     """What a bake hands over to be registered. ``parent`` is a version's name, or None;
-    ``ambient`` are the paths that changed by themselves while it was proven."""
+    ``ambient`` are the paths that changed by themselves while it was proven, ``inventory`` is what
+    was found inside."""
 
     recipe: Recipe
     packages: str
@@ -28,6 +31,7 @@ class Baked:
     provenance: Provenance
     log: str
     ambient: tuple[str, ...] = ()
+    inventory: Inventory | None = None
 
 
 def sibling(db: Connection, baked: Baked, *, since: datetime | None) -> Version | None:
@@ -74,8 +78,10 @@ def add(
             ambient=list(baked.ambient),
         )
     )
+    version_id = added.inserted_primary_key[0]  # type: ignore[index]
+    if baked.inventory is not None:
+        keep(db, version_id, baked.inventory, provider=artifact.provider)
     if artifact.id:
-        version_id = added.inserted_primary_key[0]  # type: ignore[index]
         db.execute(insert(artifacts).values(**store.artifact_row(artifact, version_id)))
     name = f"{family}/{number}"
     outcome = "done" if state is ImageState.ACTIVE else "failed"
@@ -86,6 +92,8 @@ def add(
 def join(db: Connection, version: Version, version_id: int, baked: Baked) -> None:
     """Give a version one more artifact, and write the history."""
     db.execute(insert(artifacts).values(**store.artifact_row(baked.artifact, version_id)))
+    if baked.inventory is not None:
+        keep(db, version_id, baked.inventory, provider=baked.artifact.provider)
     ambient = sorted({*version.ambient, *baked.ambient})
     db.execute(update(versions).where(versions.c.id == version_id).values(ambient=ambient))
     after = f"an artifact for {baked.artifact.provider}"

@@ -67,7 +67,12 @@ def contract_of(data: dict[str, Any]) -> Contract:
 
 def provenance_of(data: dict[str, Any]) -> Provenance:
     tools = tuple((name, version) for name, version in data["tools"])
-    return Provenance(by=data["by"], because=data["because"], tools=tools)
+    return Provenance(
+        by=data["by"],
+        because=data["because"],
+        tools=tools,
+        sources=tuple(data.get("sources", ())),
+    )
 
 
 def artifact_row(artifact: Artifact, version_id: int) -> dict[str, Any]:

@@ -92,11 +92,12 @@ class Artifact:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Provenance:
-    """Who made a version, why, with which tools: told, never compared."""
+    """Who made a version, why, with which tools, from which apt sources: told, never compared."""
 
     by: str
     because: str
     tools: tuple[tuple[str, str], ...] = ()
+    sources: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import datetime
 from enum import StrEnum
 
 
@@ -31,3 +32,17 @@ class Package:
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inventory:
+    """What is installed in one artifact, read from inside while it was proven.
+
+    ``files`` are the SHA-256 of every file that no package brought, or that is a package's
+    configuration and was changed since.
+    """
+
+    packages: tuple[Package, ...]
+    files: tuple[tuple[str, str], ...] = ()
+    provider: str = ""
+    read_at: datetime | None = None
