@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from ovenbird.values.package import Inventory, Package
@@ -37,8 +38,12 @@ class Difference:
         return "; ".join(filter(None, told)) or "no package and no file of its own differs"
 
 
-def difference(before: Inventory, after: Inventory) -> Difference:
-    """Compare two images. A package counts for security where the newer one is from such a
+def difference(
+    before: Inventory, after: Inventory, *, ignoring: Collection[str] = ()
+) -> Difference:
+    """Compare two images. ``ignoring`` are paths that every boot changes.
+
+    A package counts for security where the newer one is from such a
     suite; where an image holds a package for two architectures each is one of its own."""
     old, new = _named(before), _named(after)
     packages = tuple(
@@ -55,9 +60,13 @@ def difference(before: Inventory, after: Inventory) -> Difference:
     files = tuple(
         Change(name=path, before=was.get(path, ""), after=now.get(path, ""))
         for path in sorted(was.keys() | now.keys())
-        if was.get(path) != now.get(path)
+        if was.get(path) != now.get(path) and not _within(path, ignoring)
     )
     return Difference(packages=packages, files=files)
+
+
+def _within(path: str, ignoring: Collection[str]) -> bool:
+    return any(path == each or path.startswith(f"{each.rstrip('/')}/") for each in ignoring)
 
 
 def _named(inventory: Inventory) -> dict[str, Package]:

@@ -1,7 +1,8 @@
 #!/bin/sh
 # Say what is installed here: run as root, inside an instance that is thrown away afterwards.
 # Debian's manager is asked first, then rpm. Then every file that no package brought, and each
-# configuration file that is not as its package brought it, with its SHA-256.
+# configuration file that is not as its package brought it, with its SHA-256. What an engine itself
+# writes into every instance is left out.
 set -u
 export LC_ALL=C
 there=/run/ovenbird-there.$$
@@ -34,7 +35,8 @@ fi
 echo '=== ovenbird files'
 find / -xdev \( -path /proc -o -path /sys -o -path /dev -o -path /run -o -path /tmp \
     -o -path /var/tmp -o -path /var/log -o -path /var/cache -o -path /var/lib/dpkg \
-    -o -path /var/lib/rpm -o -path /var/lib/apt \) -prune -o -type f -print | one_name >"$there"
+    -o -path /var/lib/rpm -o -path /var/lib/apt -o -path /etc/hostname -o -path /etc/hosts \
+    -o -path /etc/resolv.conf -o -path /etc/machine-id \) -prune -o -type f -print | one_name >"$there"
 owned | one_name >"$brought"
 {
     comm -23 "$there" "$brought" | grep -v '\.pyc$'

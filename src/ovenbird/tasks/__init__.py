@@ -16,6 +16,7 @@ from ovenbird.tasks import (
     fleet,
     house,
     image,
+    image_inside,
     job,
     logs,
     report,
@@ -49,6 +50,9 @@ def make_namespace() -> Collection:
             image.deprecate,
             image.revoke,
             image.restore,
+            image_inside.packages,
+            image_inside.stale,
+            image_inside.diff,
         )
     )
     rollouts = Collection("rollout", rollout.all_)
