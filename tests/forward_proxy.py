@@ -26,7 +26,7 @@ class ForwardProxy:
         given = base64.b64encode(f"{user}:{password}".encode()).decode()
         self._expected = f"Basic {given}"
         self._counting = threading.Lock()
-        host = _own_address()
+        host = own_address()
         self._server = ThreadingHTTPServer((host, 0), _handler_of(self))
         self.url = f"http://{user}:{password}@{host}:{self._server.server_address[1]}"
 
@@ -53,7 +53,7 @@ class ForwardProxy:
         return good
 
 
-def _own_address() -> str:
+def own_address() -> str:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         trial.connect(("192.0.2.1", 9))  # sends nothing: it only chooses an address
         return str(trial.getsockname()[0])

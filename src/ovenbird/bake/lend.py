@@ -33,7 +33,10 @@ def lend_to(
         'Acquire::Languages "none";',
     ]
     if sources:
-        (folder / "sources.list").write_text("".join(f"{source}\n" for source in sources))
+        lines = [_with_its_key(source, folder / "keys", n) for n, source in enumerate(sources)]
+        (folder / "sources.list").write_text("".join(f"{line}\n" for line in lines))
+        if (folder / "keys").exists():  # apt's own user does not get into this folder
+            apt += ['APT::Sandbox::User "root";']
         apt += [f'Dir::Etc::sourcelist "{MOUNTED}/sources.list";', 'Dir::Etc::sourceparts "-";']
     (folder / "apt.conf").write_text("\n".join([*apt, ""]))
     inside = {
@@ -48,3 +51,18 @@ def lend_to(
         path = folder / "secrets" / name
         path.touch(mode=0o400)
         path.write_bytes(value)
+
+
+def _with_its_key(source: Source, keys: Path, number: int) -> str:
+    """Lend the key that a source is signed by too: its file is this machine's, and apt inside
+    would look for it in the image."""
+    words = source.options.strip("[]").split()
+    named = next((word for word in words if word.startswith("signed-by=/")), "")
+    key = Path(named.removeprefix("signed-by="))
+    if not named or not key.is_file():
+        return str(source)
+    keys.mkdir(mode=0o755, exist_ok=True)
+    lent = f"{number}{key.suffix}"
+    (keys / lent).write_bytes(key.read_bytes())
+    (keys / lent).chmod(0o644)
+    return str(source).replace(named, f"signed-by={MOUNTED}/keys/{lent}", 1)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from ovenbird.values.engine import EngineSettings
     from ovenbird.values.family import BakeEnvironment, Family
     from ovenbird.values.fleet import Fleet
+    from ovenbird.values.patch import Patching
 
 __all__ = [
     "faults_of",
@@ -26,6 +27,7 @@ __all__ = [
     "load_environments",
     "load_families",
     "load_fleets",
+    "load_patching",
     "roles_reached",
 ]
 
@@ -87,6 +89,13 @@ def load_engines(project: Path) -> dict[str, EngineSettings]:
     return engines.engines(project)
 
 
+def load_patching(project: Path) -> Patching:
+    """What ``inventories/patch.yml`` says of baking anew and promoting; defaults without it."""
+    from ovenbird.config import patch
+
+    return patch.patching(project)
+
+
 def roles_reached(project: Path, playbook: str) -> tuple[str, ...]:
     """The names of the roles that a playbook reaches, sorted, dependencies included.
 
@@ -107,7 +116,8 @@ def faults_of(project: Path) -> tuple[Fault, ...]:
     def collect(error: ConfigurationError) -> None:
         faults.update(dict.fromkeys(error.faults))
 
-    for verb in (load_families, load_bake_environment, load_bake_variables, load_engines):
+    whole = (load_bake_environment, load_bake_variables, load_engines, load_patching)
+    for verb in (load_families, *whole):
         try:
             verb(project)
         except ConfigurationError as error:

@@ -41,7 +41,7 @@ class World(Protocol):
 
     def promote(self, image: str, env: str, *, because: str) -> None: ...
 
-    def roll(self, env: str, fleet: str, *, because: str) -> None: ...
+    def roll(self, image: str, env: str, fleet: str, *, because: str) -> None: ...
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,10 +54,12 @@ class Came:
     told: list[str] = field(default_factory=list)
     would_be_new: bool = False
     remedy: str = ""
+    evidence: str = ""
 
     def failed(self, error: OvenbirdError) -> None:
         self.told.append(error.problem)
         self.remedy = self.remedy or error.remedy
+        self.evidence = self.evidence or error.evidence
         self.worse(OUTCOMES.get(error.exit_code, "failed"))
 
     def worse(self, outcome: str) -> None:
@@ -107,7 +109,7 @@ def in_order(families: Mapping[str, Family]) -> list[str]:
         if name in ordered:
             return
         parent = families[name].parent
-        if parent in families:
+        if parent is not None and parent in families:
             visit(parent)
         ordered.append(name)
 
@@ -211,7 +213,7 @@ class _Work:
             case Promote():
                 self.world.promote(image, move.env, because=move.because)
             case Roll():
-                self.world.roll(move.env, move.fleet, because=move.because)
+                self.world.roll(image, move.env, move.fleet, because=move.because)
 
 
 def _said(move: Promote | Roll, line: Line) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,6 @@ from ovenbird.state.database import Database
 from ovenbird.state.image_tables import patch_runs
 
 FAILED = "failed"
-CUT_SHORT = "cut short"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +69,6 @@ class Runs:
                 elif outcome == "done":
                     break
         return count
-
-
-def names_of(runs: Sequence[Run]) -> list[str]:
-    """Name the outcome of each run as a person reads it."""
-    return [run.outcome or CUT_SHORT for run in runs]
 
 
 def _read(row: Row[Any]) -> Run:

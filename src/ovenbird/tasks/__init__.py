@@ -19,8 +19,10 @@ from ovenbird.tasks import (
     image_inside,
     job,
     logs,
+    patch,
     report,
     rollout,
+    schedule,
     volume,
 )
 
@@ -31,6 +33,7 @@ def make_namespace() -> Collection:
         bake.bake,
         bake.prove,
         rollout.rollback,
+        patch.patch,
         report.status,
         report.history,
         fleet.tend,
@@ -75,6 +78,7 @@ def make_namespace() -> Collection:
             drift.drift,
         )
     )
+    top.add_collection(Collection("schedule", schedule.install, schedule.show))
     top.add_collection(Collection("volume", volume.list_, volume.delete))
     top.add_collection(Collection("dev", dev.roles, dev.guard, dev.bench, dev.faults, dev.cluster))
     return top
