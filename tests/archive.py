@@ -65,8 +65,7 @@ class Archive:
 
     @property
     def url(self) -> str:
-        assert self._server is not None
-        return f"http://{self._server.server_address[0]}:{self._server.server_address[1]}"
+        return f"http://{self._address[0]}:{self._address[1]}"
 
     def source(self, suite: str) -> str:
         return f"deb [signed-by={self.key.public}] {self.url} {suite} main"

@@ -24,6 +24,7 @@ from ovenbird.values.instance import (
     Verdict,
 )
 from ovenbird.values.limits import Bounds, Limits
+from ovenbird.values.package import Inventory, Package
 
 NOW = datetime(2026, 11, 22, 1, 0, tzinfo=UTC)
 """One in the morning."""
@@ -237,6 +238,23 @@ def a_version(
         contract=contract or Contract(port=80),
         provenance=Provenance(by="a test", because="it asked"),
     )
+
+
+def a_package(name: str, version: str = "1.0", *, origin: str = "stable") -> Package:
+    return Package(
+        name=name,
+        version=version,
+        architecture="amd64",
+        source=name,
+        source_version=version,
+        origin=origin,
+    )
+
+
+def an_inventory(
+    *packages: Package, files: tuple[tuple[str, str], ...] = (), provider: str = "memory"
+) -> Inventory:
+    return Inventory(packages=packages, files=files, provider=provider, read_at=NOW)
 
 
 def a_fleet(

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
+from configparser import RawConfigParser
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from tests.archive import Archive
 from tests.project import Project
+
+from ovenbird import process
 
 pytestmark = pytest.mark.xdist_group("patched")
 
@@ -91,11 +95,12 @@ def test_an_update_is_found_baked_proven_and_rolled_out_and_the_nights_around_it
     assert "would roll staging/patched to web/2" in rehearsed
     assert images_of(project) == ["base/1", "web/1"], "a rehearsal does nothing"
 
-    said = project.run("patch", "--yes", "--scheduled").stderr
+    said = scheduled(project)
     assert said.index("Baking base") < said.index("Baking web from base/2")
     assert images_of(project) == ["base/1", "base/2", "web/1", "web/2"]
     for env in ("dev", "staging"):
-        serving = project.document("status", "--env", env)["instances"]
+        (fleet,) = project.document("status", "--env", env)["fleets"]
+        serving = fleet["instances"]
         assert {each["version"] for each in serving} == {"web/2"}
         assert len(serving) == 2
     changed = project.document("image.diff", "web/1", "web/2")
@@ -138,6 +143,23 @@ def quiet(project: Project) -> None:
     assert "nothing in web/" in said
     assert "is everywhere" in said
     assert (images_of(project), started(project)) == before
+
+
+def scheduled(project: Project) -> str:
+    """Run what the installed timer's service runs, as it is written there."""
+    units = project.folder / "units"
+    project.run("schedule.install", "--to", str(units))
+    unit = RawConfigParser(strict=False)
+    unit.optionxform = str  # type: ignore[assignment,method-assign]
+    unit.read(units / "ovenbird-patch.service")
+    name, _, value = unit["Service"]["Environment"].partition("=")
+    done = process.run(
+        shlex.split(unit["Service"]["ExecStart"]),
+        doing="What the timer runs",
+        env={name: value},
+        cwd=Path(unit["Service"]["WorkingDirectory"]),
+    )
+    return done.stderr
 
 
 def images_of(project: Project) -> list[str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, update
+from tests.builders import an_inventory
 from tests.driving import Killed, Scene
 
 from ovenbird.care.acts import carry_out
@@ -101,7 +102,12 @@ def test_an_older_image_learns_what_changes_by_itself_when_it_is_proven_again(
     catalog, version = scene.driver().catalog, ImageRef.parse("web/1")
     write_in_all(scene, "/etc/machine-id")
     before = look(scene)
-    catalog.learn(catalog.resolve(version), ambient=["/etc/machine-id"])
+    catalog.learn(
+        catalog.resolve(version),
+        provider="memory",
+        ambient=["/etc/machine-id"],
+        inventory=an_inventory(),
+    )
 
     assert [each.path for each in before.undeclared] == ["/etc/machine-id"]
     assert not look(scene).undeclared
