@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from ovenbird.clock import SystemClock
-from ovenbird.config import load_environments, load_fleets, load_patching
+from ovenbird.config import load_fleets, load_patching
 from ovenbird.patch.runs import Runs
 from ovenbird.patch.schedule import Schedule, standing
 from ovenbird.patch.timetable import Place
@@ -23,8 +23,8 @@ def place_of(project: Path) -> Place:
     """Say what a service runs here, and with which engines."""
     engines = {
         fleet.provider
-        for env in load_environments(project)
-        for fleet in load_fleets(project, env).values()
+        for step in load_patching(project).path
+        for fleet in load_fleets(project, step.env).values()
     }
     return Place(
         program=Path(sys.executable).with_name("invoke"),

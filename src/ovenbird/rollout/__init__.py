@@ -13,6 +13,7 @@ from ovenbird.rollout.before import JobFailed, before_first_wave
 from ovenbird.rollout.described import document_of
 from ovenbird.rollout.drive import Driver, Outcome
 from ovenbird.rollout.goal import Chosen, choose_rollback, still_allowed
+from ovenbird.rollout.inside import inside
 from ovenbird.rollout.journal import Begun
 from ovenbird.rollout.lease import Lease
 from ovenbird.rollout.pacing import Cancelled, standing_hold
@@ -120,7 +121,7 @@ def _roll_out(
                 begun,
                 lease.require,
                 outcome="done",
-                told=outcome.because,
+                told="; ".join(filter(None, [outcome.because, inside(setting, chosen)])),
                 at=now,
                 settles=served and chosen.kind != "repair",
             )

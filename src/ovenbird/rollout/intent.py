@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from ovenbird.rollout.before import said_before
 from ovenbird.rollout.goal import Chosen
+from ovenbird.rollout.inside import inside
 from ovenbird.rollout.lookout import Lookout
 from ovenbird.rollout.pacing import spares, standing_hold
 from ovenbird.rollout.preview import RehearsalDocument, document, rehearse
@@ -39,7 +40,8 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
     passed = len(setting.checkpoints.reached(chosen.resumed)) if chosen.resumed else 0
     hold = standing_hold(setting, chosen, emergency=emergency)
     first = said_before(setting, chosen)
-    notes = [*sizes(setting), *chosen.notes, *first, *([hold.problem] if hold else [])]
+    brings = [f"Inside {told}." for told in [inside(setting, chosen)] if told]
+    notes = [*sizes(setting), *chosen.notes, *brings, *first, *([hold.problem] if hold else [])]
     played = play(
         chosen.goal,
         setting.bounds,

@@ -53,6 +53,7 @@ def make_namespace() -> Collection:
             image.deprecate,
             image.revoke,
             image.restore,
+            patch.approve,
             image_inside.packages,
             image_inside.stale,
             image_inside.diff,

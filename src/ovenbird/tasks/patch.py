@@ -123,3 +123,37 @@ def _conclude(console: Console, came: Sequence[Came], *, json: bool) -> None:
         remedy=first.remedy or "What the others came to stands above.",
         evidence=first.evidence,
     )
+
+
+@verb(
+    positional=["image"],
+    help={
+        "image": "web/2 or web@staging.",
+        "to": "The environment that it may go to.",
+        "because": "Why; kept in the history.",
+    },
+)
+def approve(_: Any, image: str, to: str, because: str = "") -> None:
+    """Let an image go into an environment that asks for approval; the next patch run takes it."""
+    from ovenbird import assembly
+    from ovenbird.catalog import Catalog
+    from ovenbird.clock import SystemClock
+    from ovenbird.config import load_patching
+    from ovenbird.patch.approval import approve as write
+    from ovenbird.state.history import whoami
+    from ovenbird.state.site import open_site
+    from ovenbird.values.image import ImageRef
+
+    site = open_site()
+    patching = load_patching(assembly.project_folder(Path.cwd()))
+    version = Catalog(site.database).resolve(ImageRef.parse(image))
+    write(
+        version,
+        to,
+        patching=patching,
+        database=site.database,
+        by=whoami(),
+        because=because,
+        at=SystemClock().now(),
+    )
+    Console().step(f"{version} may go to {to}")

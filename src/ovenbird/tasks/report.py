@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
 from ovenbird.tasks.fleet import ENV
 from ovenbird.tasks.verb import verb
+
+if TYPE_CHECKING:
+    from ovenbird.assembly.surveying import Survey
+    from ovenbird.state.site import Site
 
 
 @verb(
@@ -43,18 +47,40 @@ def status(
     console = Console()
     asked = asked_for(check=check, max_age=max_age, max_behind=max_behind)
     project = assembly.project_folder(Path.cwd())
-    seen = survey(project, open_site(), console, env="" if all else env, fleet=fleet)
+    site = open_site()
+    seen = survey(project, site, console, env="" if all else env, fleet=fleet)
     found = None if asked is None else findings(seen.rows, asked, seen.now)
+    overdue = _overdue(project, site, seen)
+    if found is not None and overdue:
+        found.append(overdue)
     if json:
-        console.document(survey_document(seen, found))
+        console.document({**survey_document(seen, found), "schedule": overdue or None})
     else:
         show_status(console, seen.fleets, seen.left)
         if not (seen.fleets or seen.left or seen.faults):
             console.result(nothing_to_show(env="" if all else env))
+        if overdue and found is None:
+            console.result(f"✗ {overdue}")
         for each in found or ():
             console.result(f"✗ {each}")
     tell_faults(console, seen.faults)
     demand_nothing_found(found, unseen=seen.unseen)
+
+
+def _overdue(project: Path, site: Site, seen: Survey) -> str:
+    """Say that the schedule is disabled or missed its time; "" where it is well, or is none."""
+    from ovenbird.assembly.scheduling import schedule_of
+    from ovenbird.patch.schedule import State
+    from ovenbird.values.errors import ConfigurationError
+
+    try:
+        schedule = schedule_of(project, site)
+    except ConfigurationError as error:
+        seen.faults.append(error)
+        return ""
+    if schedule.state not in (State.DISABLED, State.MISSED):
+        return ""
+    return f"the schedule of patch runs is {schedule.state}: {schedule.because}"
 
 
 @verb(
