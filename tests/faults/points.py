@@ -117,6 +117,9 @@ class PointedProvider:
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
 
+    def verify(self, artifact: Artifact) -> None:
+        self._inner.verify(artifact)
+
     def changes(self, token: str) -> Collection[Change]:
         return self._inner.changes(token)
 

@@ -101,7 +101,7 @@ def test_an_update_is_found_baked_proven_and_rolled_out_and_the_nights_around_it
     for env in ("dev", "staging"):
         (fleet,) = project.document("status", "--env", env)["fleets"]
         serving = fleet["instances"]
-        assert {each["version"] for each in serving} == {"web/2"}
+        assert {each["image"] for each in serving} == {"web/2"}
         assert len(serving) == 2
     changed = project.document("image.diff", "web/1", "web/2")
     assert [(c["name"], c["before"], c["after"]) for c in changed["packages"]] == [

@@ -6,9 +6,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from ovenbird.assembly.engines import engine_named
+from ovenbird.assembly.sealed import catalog_of
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.oven import Oven
-from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import (
     load_bake_environment,
@@ -80,7 +80,7 @@ def bakery(project: Path, site: Site, console: Console, *, on: str = "podman") -
         families=load_families(project),
         variables=load_bake_variables(project),
         environment=load_bake_environment(project),
-        catalog=Catalog(site.database),
+        catalog=catalog_of(site),
         oven=oven,
         provider=provider,
         clock=SystemClock(),

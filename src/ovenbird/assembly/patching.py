@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ovenbird.assembly import baking, rolling
+from ovenbird.assembly.sealed import catalog_of
 from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock, SystemClock
 from ovenbird.config import load_bake_environment, load_environments, load_families, load_fleets
@@ -76,7 +77,7 @@ class World:
 
     @property
     def _catalog(self) -> Catalog:
-        return Catalog(self.site.database)
+        return catalog_of(self.site)
 
     def newest(self, family: str) -> Version | None:
         return self._catalog.newest(family)

@@ -8,16 +8,16 @@ from functools import partial
 from pathlib import Path
 
 from ovenbird.assembly.engines import engine_named
+from ovenbird.assembly.sealed import catalog_of
 from ovenbird.balancer import Balancer
 from ovenbird.balancer.registry import balancers_for
-from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock, SystemClock
 from ovenbird.config import load_environments, load_fleets
 from ovenbird.console import Console
 from ovenbird.fleet.health import CONSOLE_LINES, Probe, probe_for
 from ovenbird.provider import Engine
 from ovenbird.rollout.book import Book, Standing, being_removed
-from ovenbird.rollout.bounded import LONGEST_CALL, BoundedBalancer, BoundedProvider
+from ovenbird.rollout.bounded import LONGEST_CALL, BoundedBalancer
 from ovenbird.rollout.calls import Calls
 from ovenbird.rollout.checkpoints import Checkpoints
 from ovenbird.rollout.described import fleet_of
@@ -25,6 +25,7 @@ from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.lease import Leases
 from ovenbird.rollout.records import Records
 from ovenbird.rollout.setting import Setting, require_room
+from ovenbird.rollout.vouched import VouchedProvider, Vouching
 from ovenbird.state.history import whoami
 from ovenbird.state.site import Site
 from ovenbird.values.errors import ConfigurationError
@@ -113,7 +114,9 @@ def setting_with(
     key = FleetKey(site=site.id, env=fleet.env, name=fleet.name)
     book = Book(site.database, key)
     standing = book.standing()
-    engine = BoundedProvider(provider, longest=longest_call)
+    catalog = catalog_of(site)
+    vouching = Vouching(catalog, provider)
+    engine = VouchedProvider(provider, vouching, longest=longest_call)
     console_of = partial(engine.console, lines=CONSOLE_LINES)
 
     def probe(accepted: Collection[str]) -> Probe:
@@ -124,7 +127,8 @@ def setting_with(
         site=site,
         fleet=sized(fleet, standing) if recorded else fleet,
         key=key,
-        catalog=Catalog(site.database),
+        catalog=catalog,
+        vouching=vouching,
         provider=engine,
         balancers=tuple(BoundedBalancer(each, longest=longest_call) for each in balancers),
         probe_for=probe_for_fleet or probe,

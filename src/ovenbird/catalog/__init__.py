@@ -11,16 +11,18 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, desc, insert, select, update
 
-from ovenbird.catalog import store
+from ovenbird.catalog import sealing, store
 from ovenbird.catalog.baked import Baked, add, join, sibling
 from ovenbird.catalog.inventory import keep
+from ovenbird.catalog.named import unnamed
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import channels, versions
-from ovenbird.values.errors import Blocked, ConfigurationError
-from ovenbird.values.image import ImageRef, ImageState, Version
+from ovenbird.values.errors import Blocked
+from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
 from ovenbird.values.package import Inventory
 from ovenbird.values.recipe import Recipe
+from ovenbird.values.seal import Seals
 
 __all__ = ["Baked", "Catalog"]
 
@@ -28,8 +30,13 @@ __all__ = ["Baked", "Catalog"]
 class Catalog:
     """The images of a site. Every change is one transaction that also writes the history."""
 
-    def __init__(self, database: Database) -> None:
-        self._database = database
+    def __init__(self, database: Database, *, seals: Seals | None = None) -> None:
+        self._database, self._seals = database, seals
+
+    @property
+    def is_sealed(self) -> bool:
+        """Say whether this site signs what is in here, and launches nothing else."""
+        return self._seals is not None
 
     def versions(self, family: str = "") -> list[Version]:
         """List versions, newest first; all families where none is named."""
@@ -57,12 +64,7 @@ class Catalog:
     def recipe(self, version: Version) -> Recipe:
         """Return what went into a version, to compare it with what would go in now."""
         with self._database.begin() as db:
-            inputs = db.execute(
-                select(versions.c.recipe)
-                .where(versions.c.family == version.family)
-                .where(versions.c.number == version.number)
-            ).scalar_one()
-        return Recipe(family=version.family, inputs=tuple((n, h) for n, h in inputs))
+            return sealing.recipe_of(db, version)
 
     def resolve(self, ref: ImageRef) -> Version:
         """Find the version that a reference means now, whatever its state.
@@ -73,8 +75,14 @@ class Catalog:
             return self._resolve(db, ref)
 
     def launchable(self, ref: ImageRef) -> Version:
-        """Resolve a reference, and refuse what must not run (`Blocked`, exit 3)."""
+        """Resolve a reference, and refuse what must not run (`Blocked`, exit 3), and what is not
+        what was signed (`Tampered`, exit 1)."""
         version = self.resolve(ref)
+        if self._seals is not None:
+            with self._database.reading() as db:
+                if ref.channel:
+                    sealing.require_channel(db, version, ref.channel, self._seals)
+                sealing.require_version(db, version, self._seals)
         if not version.launchable:
             raise Blocked(
                 f"{version} is {version.state}: {version.state_because}.",
@@ -104,7 +112,32 @@ class Catalog:
                 parent = self._resolve(db, ImageRef.parse(baked.parent)) if baked.parent else None
                 parent_id = self._id(db, parent) if parent else None
                 name = add(db, baked, parent_id=parent_id, state=state, because=because)
-            return self._resolve(db, ImageRef.parse(name))
+            made = self._resolve(db, ImageRef.parse(name))
+            if self._seals is not None:
+                sealing.seal(db, made, self._seals)
+                if artifact := made.artifact(baked.artifact.provider):
+                    sealing.attest(db, made, artifact, self._seals)
+            return made
+
+    def require_vouched(self, version: Version, artifact: Artifact) -> None:
+        """Refuse (`Tampered`) an artifact whose making nobody with a key has signed."""
+        if self._seals is not None:
+            with self._database.reading() as db:
+                sealing.require_version(db, version, self._seals)
+                sealing.require_artifact(db, version, artifact, self._seals)
+
+    def statement(self, version: Version, provider: str) -> str | None:
+        """Return the signed statement of how an artifact was made, or None."""
+        with self._database.reading() as db:
+            return sealing.envelope_of(db, version, provider)
+
+    def seal_all(self) -> int:
+        """Sign every image and channel as they are now; return how many images."""
+        if self._seals is None:
+            return 0
+        with self._database.begin() as db:
+            found = store.read(db, select(versions).order_by(versions.c.id))
+            return sealing.seal_all(db, found, self._seals)
 
     def learn(
         self, version: Version, *, provider: str, ambient: Sequence[str], inventory: Inventory
@@ -124,6 +157,8 @@ class Catalog:
         """Point a channel at a version; what it pointed at before stands in the history."""
         with self._database.begin() as db:
             version = self._resolve(db, ref)
+            if self._seals is not None:  # what somebody changed is not signed once more
+                sealing.require_version(db, version, self._seals)
             if not version.launchable:
                 raise Blocked(
                     f"{version} is {version.state}: {version.state_because}.",
@@ -154,6 +189,8 @@ class Catalog:
                 before=f"{version.family}/{before}" if before else "",
                 after=str(version),
             )
+            if self._seals is not None:
+                sealing.seal_channel(db, version, channel, at, self._seals)
             return self._resolve(db, ImageRef.parse(str(version)))
 
     def judge(
@@ -181,6 +218,8 @@ class Catalog:
                     if v.state not in (ImageState.REVOKED, ImageState.FAILED)
                 ]
             for one in judged:
+                if self._seals is not None:
+                    sealing.require_version(db, one, self._seals)
                 told = because if one is version else f"descends from {version}: {because}"
                 db.execute(
                     update(versions)
@@ -197,7 +236,11 @@ class Catalog:
                     before=one.state,
                     after=state,
                 )
-            return tuple(self._resolve(db, ImageRef.parse(str(one))) for one in judged)
+            now = tuple(self._resolve(db, ImageRef.parse(str(one))) for one in judged)
+            if self._seals is not None:
+                for one in now:
+                    sealing.seal(db, one, self._seals)
+            return now
 
     def _resolve(self, db: Connection, ref: ImageRef) -> Version:
         query = select(versions).where(versions.c.family == ref.family)
@@ -209,23 +252,7 @@ class Catalog:
         found = store.read(db, query)
         if found:
             return found[0]
-        there = store.read(db, select(versions).where(versions.c.family == ref.family))
-        if not there:
-            raise ConfigurationError.of(
-                f"{ref} names nothing: no image of {ref.family} has been baked here.",
-                remedy=f"Bake one: invoke bake {ref.family}",
-            )
-        names = sorted({f"{ref.family}@{c}" for v in there for c in v.channels})
-        newest = max(there, key=lambda v: v.number)
-        good = max((v for v in there if v.launchable), key=lambda v: v.number, default=None)
-        raise ConfigurationError.of(
-            f"{ref} names nothing; the versions end at {newest}, the channels are "
-            f"{', '.join(names) or 'none yet'}.",
-            remedy="Name one of those, or point the channel somewhere: "
-            f"invoke image.promote {good} {ref.channel or 'stable'}"
-            if good
-            else f"None of them may launch. Bake another: invoke bake {ref.family}",
-        )
+        raise unnamed(ref, store.read(db, select(versions).where(versions.c.family == ref.family)))
 
     def _id(self, db: Connection, version: Version) -> int:
         found: int = db.execute(

@@ -69,6 +69,10 @@ class Artifacts(Protocol):
 
     def in_use(self, artifact: Artifact) -> bool: ...
 
+    def verify(self, artifact: Artifact) -> None:
+        """Read it again, all of it, and raise `Tampered` where it is not what its id says."""
+        ...
+
 
 class Changes(Protocol):
     """What somebody did to an instance, seen from outside of it."""

@@ -66,6 +66,9 @@ class FaultyProvider:
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
 
+    def verify(self, artifact: Artifact) -> None:
+        self._inner.verify(artifact)
+
     def changes(self, token: str) -> Collection[Change]:
         mishap = self._mishaps.next(Verb.CHANGES)
         none: Collection[Change] = ()

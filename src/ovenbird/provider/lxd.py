@@ -12,7 +12,7 @@ from collections.abc import Collection
 from functools import cached_property
 from pathlib import Path
 
-from ovenbird.provider import lxd_launch, lxd_volumes
+from ovenbird.provider import lxd_contents, lxd_launch, lxd_volumes
 from ovenbird.provider.console_text import last_lines
 from ovenbird.provider.lxd_api import LONGEST_CALL, Lxd
 from ovenbird.provider.lxd_changes import Comparisons
@@ -170,6 +170,9 @@ class LxdProvider:
             and IMAGE_LABEL not in row.config
             for row in self._rows(asked, recursion=1)
         )
+
+    def verify(self, artifact: Artifact) -> None:
+        lxd_contents.verify(self._lxd, artifact)
 
     def changes(self, token: str) -> Collection[Change]:
         """See `lxd_changes` for what a comparison can see."""

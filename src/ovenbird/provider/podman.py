@@ -16,7 +16,13 @@ from functools import cached_property
 from pathlib import Path
 from uuid import uuid4
 
-from ovenbird.provider import podman_changes, podman_launch, podman_store, podman_volumes
+from ovenbird.provider import (
+    podman_changes,
+    podman_contents,
+    podman_launch,
+    podman_store,
+    podman_volumes,
+)
 from ovenbird.provider.console_text import last_lines
 from ovenbird.provider.podman_cli import LONGEST_CALL, Podman
 from ovenbird.provider.podman_errors import gone, name_taken, translated
@@ -151,6 +157,9 @@ class PodmanProvider:
             doing="Listing containers",
         )
         return podman_store.hex_id(artifact) in done.stdout.replace("sha256:", "").split()
+
+    def verify(self, artifact: Artifact) -> None:
+        podman_contents.verify(self._podman, artifact)
 
     def changes(self, token: str) -> Collection[Change]:
         return podman_changes.compared(self._podman, token, known=self._layers)

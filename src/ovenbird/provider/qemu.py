@@ -137,6 +137,9 @@ class QemuProvider:
         written = (machine.written() for machine in machines(self._root))
         return artifact.id in {each.artifact for each in written if each}
 
+    def verify(self, artifact: Artifact) -> None:
+        qemu_store.verify(self._folder, artifact)
+
     def changes(self, token: str) -> Collection[Change]:
         """See `qemu_changes` for what a comparison can see."""
         machine = Machine(self._root, token)

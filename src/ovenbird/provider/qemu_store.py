@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from pydantic import BaseModel
 
-from ovenbird.values.errors import OvenbirdError
+from ovenbird.values.errors import OvenbirdError, Tampered
 from ovenbird.values.image import Artifact
 
 _CHUNK = 1 << 20
@@ -78,13 +78,11 @@ def keep(folder: Path, made: Path, *, boot: Boot) -> str:
     Returns its artifact id. ``made`` is gone afterwards; what is there already is left alone.
     """
     (made / "boot.json").write_text(boot.model_dump_json())
-    named = hashlib.sha256()
-    for name in _names(boot):
-        named.update(f"{name} {_digest(made / name)}\n".encode())
-    at = images(folder) / named.hexdigest()
+    named = _named(made, boot)
+    at = images(folder) / named
     if at.exists():
         shutil.rmtree(made)
-        return f"sha256:{named.hexdigest()}"
+        return f"sha256:{named}"
     at.parent.mkdir(parents=True, exist_ok=True)
     arriving = at.parent / f".{at.name}.{uuid4().hex[:8]}"
     shutil.move(made, arriving)
@@ -92,7 +90,26 @@ def keep(folder: Path, made: Path, *, boot: Boot) -> str:
         (arriving / name).chmod(0o444)
     arriving.chmod(0o755)
     arriving.rename(at)
-    return f"sha256:{named.hexdigest()}"
+    return f"sha256:{named}"
+
+
+def verify(folder: Path, artifact: Artifact) -> None:
+    """Hash an image's files again: disk, kernel, and how it is booted. Raises `Tampered`."""
+    found = golden(folder, artifact.id, what=hex_id(artifact)[:12])
+    if _named(found.folder, found.boot) != hex_id(artifact):
+        raise Tampered(
+            f"The files in {found.folder} are not what was baked.",
+            remedy="Nothing was launched. Find out who changed the disk, the kernel or the "
+            "command line; then bake it again with --force, and roll to that.",
+        )
+
+
+def _named(folder: Path, boot: Boot) -> str:
+    """Name an image by all of its files."""
+    named = hashlib.sha256()
+    for name in _names(boot):
+        named.update(f"{name} {_digest(folder / name)}\n".encode())
+    return named.hexdigest()
 
 
 def remove(folder: Path, artifact_id: str) -> None:

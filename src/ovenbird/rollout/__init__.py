@@ -104,6 +104,8 @@ def _roll_out(
             hold = standing_hold(setting, chosen, emergency=emergency)
             if hold is not None and chosen.resumed is None:
                 raise hold  # nothing is in hand, so no goal is fixed either
+            if chosen.kind != "repair":  # which may have nothing to launch
+                setting.vouching.require(chosen.version, chosen.artifact)
             open_entrances(setting)
             begun = _begin(setting, chosen, lease, because=because, emergency=emergency)
             if retry:

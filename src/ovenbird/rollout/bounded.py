@@ -106,6 +106,9 @@ class BoundedProvider:
     def in_use(self, artifact: Artifact) -> bool:
         return self._inner.in_use(artifact)
 
+    def verify(self, artifact: Artifact) -> None:
+        self._inner.verify(artifact)
+
     def changes(self, token: str) -> Collection[Change]:
         limit = min(LONGEST_LOOK, self._longest)
         late = self._late(f"does not say what changed in {token}", limit)

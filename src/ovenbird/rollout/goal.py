@@ -248,6 +248,8 @@ def _chosen(
             f"{setting.fleet.provider} does not hold {version} any more ({artifact.id[:19]}).",
             remedy=f"Nothing was touched. Bake it again: invoke bake {version.family} --force",
         )
+    if kind != "repair":  # a fleet that is well is looked after whatever the catalog says
+        setting.catalog.require_vouched(version, artifact)
     launch = resolve(
         setting.fleet.launch,
         contract=version.contract,

@@ -19,6 +19,7 @@ from ovenbird.rollout.checkpoints import Checkpoints
 from ovenbird.rollout.journal import Journal
 from ovenbird.rollout.lease import Leases
 from ovenbird.rollout.records import Records
+from ovenbird.rollout.vouched import Vouching
 from ovenbird.state.site import Site
 from ovenbird.values.errors import Blocked, ConfigurationError
 from ovenbird.values.fleet import Fleet, FleetKey
@@ -35,6 +36,7 @@ class Setting:
     fleet: Fleet
     key: FleetKey
     catalog: Catalog
+    vouching: Vouching
     provider: Engine
     balancers: Sequence[Balancer]
     probe_for: Callable[[Collection[str]], Probe]

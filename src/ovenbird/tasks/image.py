@@ -10,10 +10,10 @@ from ovenbird.tasks.verb import verb
 
 
 def _catalog() -> Any:
-    from ovenbird.catalog import Catalog
+    from ovenbird.assembly.sealed import catalog_of
     from ovenbird.state.site import open_site
 
-    return Catalog(open_site().database)
+    return catalog_of(open_site())
 
 
 @verb(

@@ -4,6 +4,7 @@ OvenbirdError                 1  failed: the image or the bake is bad
 ├── ConfigurationError        2  one or more faults in files or flags, nothing was touched
 ├── BakeFailed                1
 ├── ProofFailed               1
+├── Tampered                  1  an image is not what was signed, or nobody signed it
 ├── CommandFailed             1  a program that we started said no
 ├── GoalFailed                1  an image did not become healthy in this fleet
 │   └── GoalRefuted           1  and the image itself is why: refused until somebody retries
@@ -77,6 +78,10 @@ class BakeFailed(OvenbirdError):
 
 class ProofFailed(OvenbirdError):
     """An image was made, booted, and is not good enough to get a version that fleets may use."""
+
+
+class Tampered(OvenbirdError):
+    """An image, or what the catalog says of it, is not what was signed. Nothing is launched."""
 
 
 class CommandFailed(OvenbirdError):
