@@ -17,6 +17,7 @@ from ovenbird.tasks import (
     house,
     image,
     image_inside,
+    image_seals,
     job,
     logs,
     patch,
@@ -57,6 +58,9 @@ def make_namespace() -> Collection:
             image_inside.packages,
             image_inside.stale,
             image_inside.diff,
+            image_seals.keygen,
+            image_seals.sbom,
+            image_seals.provenance,
         )
     )
     rollouts = Collection("rollout", rollout.all_)
