@@ -16,6 +16,7 @@ from ovenbird.tasks import (
     fleet,
     house,
     image,
+    image_scan,
     job,
     logs,
     report,
@@ -49,6 +50,7 @@ def make_namespace() -> Collection:
             image.deprecate,
             image.revoke,
             image.restore,
+            image_scan.scan,
         )
     )
     rollouts = Collection("rollout", rollout.all_)
