@@ -8,14 +8,20 @@ from pathlib import Path
 from ovenbird.assembly.baking import OVENS
 from ovenbird.bake.guard import faults_of as guard_faults
 from ovenbird.bake.template import check, render, source_file
+from ovenbird.clock import SystemClock
 from ovenbird.config import faults_of as configuration_faults
-from ovenbird.config import load_families
+from ovenbird.config import load_exceptions, load_families
 from ovenbird.values.errors import ConfigurationError, Fault
 
 
 def faults_of_project(project: Path) -> list[Fault]:
-    """Find everything that is wrong in a project's files: configuration, guard, templates."""
+    """Find everything that is wrong in a project's files: configuration, exceptions whose day is
+    over, guard, templates."""
     faults = [*configuration_faults(project), *guard_faults(project)]
+    try:
+        load_exceptions(project, today=SystemClock().now().date())
+    except ConfigurationError as error:
+        faults += error.faults
     try:
         families = load_families(project)
     except ConfigurationError:

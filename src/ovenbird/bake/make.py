@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from ovenbird.bake import ledger, packer, tools
 from ovenbird.bake.accepted import Accepted
 from ovenbird.bake.bakery import Bakery, Wish
+from ovenbird.bake.cleanliness import demand_clean, exceptions_of
 from ovenbird.bake.ingredients import SEAL
 from ovenbird.bake.lend import MOUNTED, lend_to
 from ovenbird.bake.origins import with_their_origins
@@ -28,6 +29,7 @@ from ovenbird.fleet.launch import resolve
 from ovenbird.packages.index import moved, package_state
 from ovenbird.packages.sources import Source, apt_options
 from ovenbird.values.errors import BakeFailed, CommandFailed, ProofFailed
+from ovenbird.values.exception import Exceptions
 from ovenbird.values.family import Family
 from ovenbird.values.fleet import LaunchSpec
 from ovenbird.values.image import Artifact, Contract, ImageState, Provenance, Version
@@ -51,6 +53,7 @@ def make(
     log = bakery.site.folder / "logs" / f"{token}.log"
     log.parent.mkdir(exist_ok=True)
     started = bakery.clock.now()
+    allowed = exceptions_of(bakery)
     with ExitStack() as undo:
         book = ledger.Ledger.open(
             bakery.bakes / token, token=token, family=family.name, oven=bakery.oven.name
@@ -89,7 +92,7 @@ def make(
             ),
             log=str(log),
         )
-        proof = _prove(family, baked, kitchen, book, bakery, wish)
+        proof = _prove(family, baked, kitchen, book, bakery, wish, allowed=allowed)
         inside = with_their_origins(proof.inventory, sources, bakery)
         registered = bakery.catalog.register(
             replace(baked, ambient=proof.ambient, inventory=inside),
@@ -233,12 +236,16 @@ def _prove(
     book: ledger.Ledger,
     bakery: Bakery,
     wish: Wish,
+    *,
+    allowed: Exceptions,
 ) -> Proof:
-    """Prove the candidate; one that fails is kept in the catalog with its log, as failed."""
+    """Look into the candidate and prove it; one that fails is kept in the catalog with its log,
+    as failed."""
     from ovenbird.bake.prove import prove
 
-    bakery.console.step("Proving on two throw-away instances")
     try:
+        demand_clean(baked.artifact, bakery, folder=kitchen.folder, allowed=allowed)
+        bakery.console.step("Proving on two throw-away instances")
         proof = prove(
             baked.artifact,
             family=family,

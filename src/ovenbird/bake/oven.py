@@ -6,13 +6,16 @@ seal: that way is ``into``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from ovenbird.provider import Engine
 from ovenbird.values.image import Artifact
+
+if TYPE_CHECKING:
+    from ovenbird.hygiene.content import Content
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,6 +101,13 @@ class Oven(Protocol):
 
     def size(self, artifact_id: str) -> int:
         """Return an image's size in bytes."""
+        ...
+
+    def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
+        """Yield every file of an image, each layer's, and what the image says of itself.
+
+        What must be written out for it lies in ``folder`` until the generator is closed.
+        """
         ...
 
     def free(self) -> int:

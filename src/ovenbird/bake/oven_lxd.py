@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import io
 import json
+import shutil
 import tarfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ruamel.yaml import YAML
 
@@ -24,6 +25,9 @@ from ovenbird.provider.lxd_remote import client
 from ovenbird.values.engine import LxdSettings
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.image import Artifact
+
+if TYPE_CHECKING:
+    from ovenbird.hygiene.content import Content
 
 NETWORK = (
     'printf "[Match]\\nName=eth0 host0\\n[Network]\\nDHCP=ipv4\\nLinkLocalAddressing=ipv4\\n'
@@ -126,6 +130,21 @@ class LxdOven:
 
     def size(self, artifact_id: str) -> int:
         return int(self._query(f"images/{artifact_id}")["size"])
+
+    def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
+        """A published instance is one tar with a rootfs in it; an imported tree is a tar alone,
+        beside its description."""
+        from ovenbird.hygiene.archive import of_tree
+
+        out = folder / "image"
+        out.mkdir()
+        try:
+            words = ("image", "export", artifact_id, str(out / "image"))
+            self._lxc("Writing the image out", *words)
+            roots = sorted(out.glob("*.root*"))
+            yield from of_tree(*(roots or out.iterdir()), below="" if roots else "rootfs")
+        finally:
+            shutil.rmtree(out)
 
     def free(self) -> int:
         space = self._query(f"storage-pools/{self._settings.pool}/resources")["space"]

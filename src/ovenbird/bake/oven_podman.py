@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovenbird import process
 from ovenbird.bake.lend import MOUNTED
@@ -15,6 +16,9 @@ from ovenbird.provider import Engine, podman_engine
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.values.errors import ConfigurationError
 from ovenbird.values.image import Artifact
+
+if TYPE_CHECKING:
+    from ovenbird.hygiene.content import Content
 
 SHIM = '#!/bin/sh\nexec podman "$@"\n'
 
@@ -74,6 +78,17 @@ class PodmanOven:
     def size(self, artifact_id: str) -> int:
         seen = self._podman("Measuring the image", "image", "inspect", artifact_id)
         return int(json.loads(seen.stdout)[0]["Size"])
+
+    def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
+        from ovenbird.hygiene.archive import of_image
+
+        archive = folder / "image.tar"
+        words = ["save", "--quiet", "--format=docker-archive", f"--output={archive}", artifact_id]
+        try:
+            self._podman("Writing the image out", *words)
+            yield from of_image(archive)
+        finally:
+            archive.unlink(missing_ok=True)
 
     def free(self) -> int:
         return shutil.disk_usage(Path(self._where).parent).free

@@ -9,8 +9,9 @@ from __future__ import annotations
 import json
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ovenbird.bake import oven_qemu_disk as disks
 from ovenbird.bake import oven_qemu_machine as machine
@@ -20,6 +21,9 @@ from ovenbird.provider import Engine, qemu_accelerator, qemu_store
 from ovenbird.values.engine import QemuSettings
 from ovenbird.values.errors import BakeFailed, ConfigurationError
 from ovenbird.values.image import Artifact
+
+if TYPE_CHECKING:
+    from ovenbird.hygiene.content import Content
 
 PACKAGES = ("linux-image-cloud-amd64", "openssh-server", "systemd-resolved")
 HOOKS = (
@@ -123,6 +127,11 @@ class QemuOven:
 
     def size(self, artifact_id: str) -> int:
         return qemu_store.size(self._folder, artifact_id)
+
+    def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
+        from ovenbird.hygiene.disk import of_disk
+
+        yield from of_disk(qemu_store.golden(self._folder, artifact_id, what="this bake").disk)
 
     def free(self) -> int:
         return shutil.disk_usage(self._folder).free

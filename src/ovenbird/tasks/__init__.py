@@ -17,6 +17,7 @@ from ovenbird.tasks import (
     house,
     image,
     image_inside,
+    image_scan,
     image_seals,
     job,
     logs,
@@ -61,6 +62,7 @@ def make_namespace() -> Collection:
             image_seals.keygen,
             image_seals.sbom,
             image_seals.provenance,
+            image_scan.scan,
         )
     )
     rollouts = Collection("rollout", rollout.all_)
