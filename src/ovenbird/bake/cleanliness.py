@@ -105,6 +105,10 @@ def tell_exceptions(looked: Looked, bakery: Bakery) -> None:
         bakery.console.note(f"  allowed until {by.expires} ({by.owner}: {by.reason}): {finding}")
     for unused in looked.verdict.unused:
         bakery.console.note(f"  nothing here needs the exception of {FILE}:{unused.line}, {unused}")
+
+
+def tell_cut(looked: Looked, bakery: Bakery) -> None:
+    """Say which files were too large to be looked at as a whole."""
     if cut := looked.scan.cut:
         bakery.console.note(
             f"  of {len(cut)} large files only 6 MiB from the beginning and 2 MiB from the end "

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -244,18 +245,22 @@ def _prove(
     from ovenbird.bake.prove import prove
 
     try:
-        demand_clean(baked.artifact, bakery, folder=kitchen.folder, allowed=allowed)
         bakery.console.step("Proving on two throw-away instances")
-        proof = prove(
-            baked.artifact,
-            family=family,
-            project=bakery.project,
-            folder=kitchen.folder,
-            site=bakery.site.id,
-            oven=bakery.oven,
-            clock=bakery.clock,
-            environment=kitchen.environment,
-        )
+        with ThreadPoolExecutor(1) as meanwhile:  # the proof waits for a boot most of its time
+            clean_too = meanwhile.submit(
+                demand_clean, baked.artifact, bakery, folder=kitchen.folder, allowed=allowed
+            )
+            proof = prove(
+                baked.artifact,
+                family=family,
+                project=bakery.project,
+                folder=kitchen.folder,
+                site=bakery.site.id,
+                oven=bakery.oven,
+                clock=bakery.clock,
+                environment=kitchen.environment,
+            )
+            clean_too.result()
     except (ProofFailed, CommandFailed) as failed:
         with Path(baked.log).open("a") as log:
             print(failed.problem, failed.evidence, sep="\n", file=log)

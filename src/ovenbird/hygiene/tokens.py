@@ -88,6 +88,10 @@ _NO_PASSWORD = re.compile(
 )
 
 
+_TEXT = re.compile(rb"[ -~]{12}")
+"""Whatever is looked for has at least so many letters in a row."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
     kind: SecretKind
@@ -98,6 +102,8 @@ class _Rule:
 
 def tokens(data: bytes) -> Iterator[Found]:
     """Yield what looks like a token, a password hash or a password in a URL, line by line."""
+    if not _TEXT.search(data):
+        return  # most of what looks like base64 is none
     for rule in _rules():
         for at, text in _lines(data, rule.anchors):
             for secret in rule.find(text):

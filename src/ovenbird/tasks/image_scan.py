@@ -25,7 +25,7 @@ def scan(_: Any, image: str, on: str = "podman", json: bool = False) -> None:
     """Look for secrets and left-overs in an image that was baked; exit 6 where there is one."""
     from ovenbird import assembly
     from ovenbird.assembly import baking
-    from ovenbird.bake.cleanliness import scan_again, tell_exceptions
+    from ovenbird.bake.cleanliness import scan_again, tell_cut, tell_exceptions
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import Found
     from ovenbird.values.image import ImageRef
@@ -37,6 +37,7 @@ def scan(_: Any, image: str, on: str = "podman", json: bool = False) -> None:
     looked = scan_again(version, bakery)
     console.step(f"Looked for secrets in {version} on {on}: {looked}")
     tell_exceptions(looked, bakery)
+    tell_cut(looked, bakery)
     if json:
         console.document(scan_document(looked, image=str(version), on=on))
     else:
