@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from http.client import HTTPException
 from pathlib import Path
 
-from ovenbird.packages.kept_copy import Fetched, fetched
+from ovenbird.packages.fetch import fetched, last_copy
 from ovenbird.values.advisory import Advisory, AdvisorySettings, AdvisorySource, Shape
 from ovenbird.values.errors import ConfigurationError, Inconclusive
 
