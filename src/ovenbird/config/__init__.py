@@ -7,6 +7,7 @@ the YAML parser are imported by the verbs, not by this module: a task list needs
 
 from __future__ import annotations
 
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ from ovenbird.values.errors import ConfigurationError, Fault
 if TYPE_CHECKING:
     from ovenbird.config.variables import JSON
     from ovenbird.values.engine import EngineSettings
+    from ovenbird.values.exception import Exceptions
     from ovenbird.values.family import BakeEnvironment, Family
     from ovenbird.values.fleet import Fleet
     from ovenbird.values.patch import Patching
@@ -25,6 +27,7 @@ __all__ = [
     "load_bake_variables",
     "load_engines",
     "load_environments",
+    "load_exceptions",
     "load_families",
     "load_fleets",
     "load_patching",
@@ -94,6 +97,16 @@ def load_patching(project: Path) -> Patching:
     from ovenbird.config import patch
 
     return patch.patching(project)
+
+
+def load_exceptions(project: Path, *, today: date) -> Exceptions:
+    """What ``inventories/bake/exceptions.yml`` allows; nothing where there is no such file.
+
+    One without a reason, an owner or a day, or whose day is over, is a fault.
+    """
+    from ovenbird.config import exceptions
+
+    return exceptions.exceptions(project, today=today)
 
 
 def roles_reached(project: Path, playbook: str) -> tuple[str, ...]:

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from datetime import date
 from functools import lru_cache
 from pathlib import Path
-from typing import NoReturn, cast
+from typing import Any, NoReturn, cast
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.reader import ReaderError
 from ruamel.yaml.scalarbool import ScalarBoolean
@@ -100,10 +100,25 @@ def read(project: Path, file: str) -> Document:
 def _parsed(file: str, text: str) -> Document:
     """Parse a text once a process: the same role is asked about by several playbooks."""
     try:
-        tree = YAML(typ="rt", pure=True).load(text)
+        parser = YAML(typ="rt", pure=True)
+        parser.Constructor = _Constructor
+        tree = parser.load(text)
     except YAMLError as error:
         _refuse(file, text, error)
     return Document(file=file, data=_plain(tree), tree=tree)
+
+
+class _Constructor(RoundTripConstructor):
+    """A date that no calendar has, 2026-02-30, stays text; the parser alone would break off."""
+
+    def construct_yaml_timestamp(self, node: Any, values: Any = None) -> Any:
+        try:
+            return super().construct_yaml_timestamp(node, values)
+        except ValueError:
+            return node.value
+
+
+_Constructor.add_constructor("tag:yaml.org,2002:timestamp", _Constructor.construct_yaml_timestamp)
 
 
 def _text(path: Path, file: str) -> str:
