@@ -108,7 +108,7 @@ def _asked(url: str, *, cache: Path, proxy: str) -> _Got:
         ) from error
 
 
-def _require_young(source: AdvisorySource, got: Fetched, max_age: timedelta, now: datetime) -> None:
+def _require_young(source: AdvisorySource, got: _Got, max_age: timedelta, now: datetime) -> None:
     if now - got.at > max_age:
         why = f", and its server does not answer ({got.offline})" if got.offline else ""
         raise Inconclusive(
