@@ -10,6 +10,7 @@ from pathlib import Path
 from filelock import Timeout
 
 from ovenbird.assembly import baking, rolling
+from ovenbird.assembly.advising import require_promotable
 from ovenbird.assembly.sealed import catalog_of
 from ovenbird.catalog import Catalog
 from ovenbird.clock import Clock, SystemClock
@@ -122,6 +123,8 @@ class World:
         return bake(family, bakeries, Wish(force=True, because=wish.because)).version
 
     def promote(self, image: str, env: str, *, because: str) -> None:
+        version = self._catalog.resolve(ImageRef.parse(image))
+        require_promotable(self.project, self.site, version, env)
         self._catalog.promote(
             ImageRef.parse(image),
             env,

@@ -15,6 +15,7 @@ from ovenbird.values.errors import ConfigurationError, Fault
 
 if TYPE_CHECKING:
     from ovenbird.config.variables import JSON
+    from ovenbird.values.advisory import AdvisorySettings
     from ovenbird.values.engine import EngineSettings
     from ovenbird.values.exception import Exceptions
     from ovenbird.values.family import BakeEnvironment, Family
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "faults_of",
+    "load_advisories",
     "load_bake_environment",
     "load_bake_variables",
     "load_engines",
@@ -99,6 +101,13 @@ def load_patching(project: Path) -> Patching:
     return patch.patching(project)
 
 
+def load_advisories(project: Path) -> AdvisorySettings:
+    """What ``inventories/advisories.yml`` says of sources and gates; none where it is missing."""
+    from ovenbird.config import advisories
+
+    return advisories.advisory_settings(project)
+
+
 def load_exceptions(project: Path, *, today: date) -> Exceptions:
     """What ``inventories/bake/exceptions.yml`` allows; nothing where there is no such file.
 
@@ -130,7 +139,7 @@ def faults_of(project: Path) -> tuple[Fault, ...]:
         faults.update(dict.fromkeys(error.faults))
 
     whole = (load_bake_environment, load_bake_variables, load_engines, load_patching)
-    for verb in (load_families, *whole):
+    for verb in (load_families, *whole, load_advisories):
         try:
             verb(project)
         except ConfigurationError as error:

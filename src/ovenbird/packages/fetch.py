@@ -59,6 +59,15 @@ def fetched(url: str, *, cache: Path, proxy: str = "") -> Fetched:
     return Fetched(data=data, fresh=known.get("sha256") != digest, at=now)
 
 
+def last_copy(url: str, *, cache: Path) -> Fetched | None:
+    """Return what a server had when it last answered, and when that was; None without a copy."""
+    kept = cache / hashlib.sha256(url.encode()).hexdigest()
+    if not _known(kept):
+        return None
+    at = datetime.fromtimestamp(_meta(kept).stat().st_mtime, UTC)
+    return Fetched(data=kept.read_bytes(), fresh=False, at=at)
+
+
 def asked(url: str, *, proxy: str = "") -> bytes:
     """Fetch a URL, and keep nothing. Raises as `fetched` does."""
     with _opener(proxy).open(url, timeout=TIMEOUT) as answer:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable
 
+from ovenbird.rollout.advised import advisory_hold
 from ovenbird.rollout.before import JobFailed, before_first_wave
 from ovenbird.rollout.described import document_of
 from ovenbird.rollout.drive import Driver, Outcome
@@ -101,7 +102,9 @@ def _roll_out(
             require_unchanged(setting, repairs=chosen.kind == "repair")
             still_allowed(setting, chosen, retry=retry)
             wish(lease)
-            hold = standing_hold(setting, chosen, emergency=emergency)
+            hold = standing_hold(setting, chosen, emergency=emergency) or advisory_hold(
+                setting, chosen, emergency=emergency
+            )
             if hold is not None and chosen.resumed is None:
                 raise hold  # nothing is in hand, so no goal is fixed either
             if chosen.kind != "repair":  # which may have nothing to launch

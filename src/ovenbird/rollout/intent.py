@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+from ovenbird.rollout.advised import advisory_hold
 from ovenbird.rollout.before import said_before
 from ovenbird.rollout.goal import Chosen
 from ovenbird.rollout.inside import inside
@@ -41,7 +42,9 @@ def foresee(setting: Setting, chosen: Chosen, *, emergency: bool = False) -> For
     hold = standing_hold(setting, chosen, emergency=emergency)
     first = said_before(setting, chosen)
     brings = [f"Inside {told}." for told in [inside(setting, chosen)] if told]
-    notes = [*sizes(setting), *chosen.notes, *brings, *first, *([hold.problem] if hold else [])]
+    holds = [hold, advisory_hold(setting, chosen, emergency=emergency)]
+    held = [each.problem for each in holds if each]
+    notes = [*sizes(setting), *chosen.notes, *brings, *first, *held]
     played = play(
         chosen.goal,
         setting.bounds,

@@ -118,8 +118,11 @@ def render(_: Any, family: str, on: str = "podman") -> None:
 )
 def promote(_: Any, image: str, channel: str, because: str = "") -> None:
     """Point a channel at an image."""
+    from ovenbird import assembly
+    from ovenbird.assembly.advising import require_promotable
     from ovenbird.clock import SystemClock
     from ovenbird.state.history import whoami
+    from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import NAME, ImageRef
 
@@ -128,8 +131,11 @@ def promote(_: Any, image: str, channel: str, because: str = "") -> None:
             f"{channel!r} is no name for a channel.",
             remedy="Use lower-case letters, digits and hyphens, beginning with a letter.",
         )
-    version = _catalog().promote(
-        ImageRef.parse(image),
+    project, site, catalog = assembly.project_folder(Path.cwd()), open_site(), _catalog()
+    version = catalog.resolve(ImageRef.parse(image))
+    require_promotable(project, site, version, channel)
+    version = catalog.promote(
+        ImageRef.parse(str(version)),
         channel,
         by=whoami(),
         because=because,
