@@ -24,6 +24,7 @@ PURE = [
     "fleet/gate.py",
     "fleet/observe.py",
     "fleet/window.py",
+    "packages/advisories.py",
     "provider/__init__.py",
     "rollout/bucket.py",
     "rollout/counts.py",

@@ -75,7 +75,7 @@ def _show(console: Console, report: Report) -> None:
 def _show_one(console: Console, one: Advised, used: str) -> None:
     fixable = sum(each.fixable for each in one.affected)
     mark = "✗" if one.stopped else " "
-    told = f"{len(one.affected)} advisories, {fixable} with a fix, {len(one.stopped)} stopped"
+    told = f"{len(one.affected)} known, {fixable} with a fix, {len(one.stopped)} stopped"
     console.result(f"{mark} {used}: {told}")
     console.table(
         ["advisory", "severity", "source", "version", "fixed in", "gate"],

@@ -24,7 +24,7 @@ COMMON = {
     "json": "Print one JSON document on stdout.",
 }
 EMERGENCY = {
-    "emergency": "Ignore windows, soaks, approvals and metrics. Needs --because; kept in history.",
+    "emergency": "Ignore windows, soaks, approvals, metrics and advisories. Needs --because; kept.",
 }
 
 
