@@ -1,20 +1,26 @@
-"""Is an image still what its id says? Read again from what the store holds, byte by byte."""
+"""Is an image still what its id says? Read again from what the store holds, byte by byte.
+
+First the archive that podman makes of it against the image's id, and then what containers are
+mounted from against that archive. Only an overlay tells where that is; of another storage driver
+the archive is all that is read.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
-import os
 import tarfile
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import IO
 
+from ovenbird.provider import podman_layers
 from ovenbird.provider.podman_cli import Podman
 from ovenbird.provider.podman_store import hex_id
 from ovenbird.values.errors import Blocked, Tampered
 from ovenbird.values.image import Artifact
 
-FOUND_BY_PODMAN = ("integrity", "digest", "checksum")
+FOUND_BY_PODMAN = ("integrity", "digest", "checksum", "no such file", "unexpected EOF")
 """What podman says where a file of a layer is not the one that was committed: it knows a checksum
 of each, and puts layers together from the files."""
 
@@ -25,9 +31,10 @@ def verify(podman: Podman, artifact: Artifact) -> None:
     """Raise `Tampered` unless an image's id is the hash of its description, and every layer the
     one that is described. 2 s for 270 MB."""
     short = hex_id(artifact)[:12]
-    archive = podman.folder / "cache" / f"verify-{os.getpid()}-{short}.tar"
-    archive.parent.mkdir(exist_ok=True)
-    try:
+    cache = podman.folder / "cache"
+    cache.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(prefix="verify-", dir=cache) as folder:
+        archive = Path(folder) / "image.tar"
         done = podman.change(
             *("save", "--quiet", "--format", "docker-archive", "--output", str(archive)),
             hex_id(artifact),
@@ -42,12 +49,20 @@ def verify(podman: Podman, artifact: Artifact) -> None:
                 remedy="Nothing was launched. See that it is there and the disk has room.",
                 evidence=done.stderr,
             )
-        _compare(archive, hex_id(artifact))
-    finally:
-        archive.unlink(missing_ok=True)
+        _compare(archive, hex_id(artifact), _stored(podman, artifact))
 
 
-def _compare(archive: Path, image: str) -> None:
+def _stored(podman: Podman, artifact: Artifact) -> list[Path]:
+    """Name the folders of the layers that containers are mounted from, the lowest one first; none
+    where the storage driver does not tell."""
+    asked = ("image", "inspect", "--format", "{{json .GraphDriver.Data}}", hex_id(artifact))
+    told = podman.ask(*asked, doing="Asking where an image lies").stdout
+    data: dict[str, str] = json.loads(told) or {}
+    folders = [data.get("UpperDir", ""), *data.get("LowerDir", "").split(":")]
+    return [Path(each) for each in reversed(folders) if each]
+
+
+def _compare(archive: Path, image: str, stored: list[Path]) -> None:
     with tarfile.open(archive) as tar:
         (described,) = json.loads(_bytes(tar, "manifest.json"))
         config = _bytes(tar, described["Config"])
@@ -59,6 +74,11 @@ def _compare(archive: Path, image: str) -> None:
         for name, digest in zip(described["Layers"], wanted, strict=True):
             if f"sha256:{_digest(_opened(tar, name))}" != digest:
                 raise _tampered(image[:12], f"the layer {digest} is another one")
+        if stored and len(stored) != len(wanted):
+            raise _tampered(image[:12], "containers are mounted from other layers")
+        for name, folder in zip(described["Layers"], stored, strict=False):
+            if why := podman_layers.difference(_opened(tar, name), folder):
+                raise _tampered(image[:12], why)
 
 
 def _tampered(short: str, why: str) -> Tampered:
