@@ -164,13 +164,18 @@ class Catalog:
                     f"{version} was never proven, so it never launches anyway.",
                     remedy="Bake again; the log is in: invoke image.show " + str(version),
                 )
+            if version.state is ImageState.RETIRED:
+                raise Blocked(
+                    f"{version} is retired and never launches again: {version.state_because}.",
+                    remedy=f"Its artifacts are deleted. Bake another: invoke bake {version.family}",
+                )
             judged = [version]
             if state is ImageState.REVOKED:
                 everything = store.read(db, select(versions).order_by(versions.c.id))
                 judged += [
                     v
                     for v in descendants(version, everything)
-                    if v.state not in (ImageState.REVOKED, ImageState.FAILED)
+                    if v.state not in (ImageState.REVOKED, ImageState.FAILED, ImageState.RETIRED)
                 ]
             for one in judged:
                 told = because if one is version else f"descends from {version}: {because}"

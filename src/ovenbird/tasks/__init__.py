@@ -16,6 +16,7 @@ from ovenbird.tasks import (
     fleet,
     house,
     image,
+    image_gc,
     job,
     logs,
     report,
@@ -49,6 +50,8 @@ def make_namespace() -> Collection:
             image.deprecate,
             image.revoke,
             image.restore,
+            image_gc.keep,
+            image_gc.gc,
         )
     )
     rollouts = Collection("rollout", rollout.all_)
