@@ -89,7 +89,7 @@ def test_without_one_of_the_rules_something_that_is_needed_would_go(
 ) -> None:
     world = replace(large, references=replace(large.references, baking={"java": "a bake of app"}))
     is_safe(world, at_most=5000)
-    monkeypatch.setitem(RULES, name, lambda *_: "")  # type: ignore[arg-type]
+    monkeypatch.setitem(RULES, name, lambda *_: "")
 
     with pytest.raises((AssertionError, KeyError)):
         is_safe(world, at_most=5000)
