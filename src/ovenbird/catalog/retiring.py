@@ -16,12 +16,36 @@ from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import artifacts, versions
 from ovenbird.values.errors import Blocked, ConfigurationError
-from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
+from ovenbird.values.image import Artifact, ImageRef, ImageState, Provenance, Version
 
 
 def every_version(db: Connection) -> list[Version]:
-    """Read the whole catalog in this transaction."""
-    return store.read(db, select(versions).order_by(versions.c.id))
+    """Read the whole catalog in this transaction: all that decides who stays, and no contracts,
+    provenances and paths, which are most of what there is to read."""
+    mine, parent = versions.c, versions.alias()
+    heavy = {"contract", "recipe", "provenance", "ambient", "seal"}
+    light = [column for column in mine if column.name not in heavy]
+    above = (parent.c.family.label("above"), parent.c.number.label("above_number"))
+    query = select(*light, *above).outerjoin(parent, parent.c.id == mine.parent_id)
+    held, named = store.held_by(db), store.named_by(db)
+    return [
+        Version(
+            family=row.family,
+            number=row.number,
+            fingerprint=row.fingerprint,
+            packages=row.packages,
+            packages_at=row.packages_at,
+            baked_at=row.baked_at,
+            state=ImageState(row.state),
+            state_because=row.state_because,
+            log=row.log,
+            parent=f"{row.above}/{row.above_number}" if row.above else None,
+            artifacts=held.get(row.id, ()),
+            channels=named.get(row.id, ()),
+            provenance=Provenance(by="", because=""),
+        )
+        for row in db.execute(query.order_by(mine.id))
+    ]
 
 
 def retire(db: Connection, version: Version, *, by: str, because: str, at: datetime) -> None:
