@@ -10,7 +10,9 @@ from sqlalchemy import update
 from tests.builders import NOW, an_order
 from tests.cleaning import House, a_house
 
+from ovenbird.care.tend import tend
 from ovenbird.catalog import Catalog, retiring
+from ovenbird.rollout.reins import cancel
 from ovenbird.state.database import Database
 from ovenbird.state.history import deeds
 from ovenbird.state.tables import versions
@@ -19,7 +21,7 @@ from ovenbird.values.errors import (
     ConfigurationError,
     EngineUnreachable,
 )
-from ovenbird.values.image import ImageRef, ImageState
+from ovenbird.values.image import ImageRef, ImageState, StopPolicy
 
 
 @pytest.fixture
@@ -159,3 +161,37 @@ def test_a_retired_one_neither_launches_nor_comes_back(house: House) -> None:
     for state in (ImageState.ACTIVE, ImageState.REVOKED):
         with pytest.raises(Blocked, match="never launches again"):
             catalog.judge(ref, state, by="ann", because="x", at=NOW)
+
+
+def test_behind_a_rollback_target_that_its_engine_has_lost_the_one_before_stays(
+    house: House,
+) -> None:
+    house.scene.roll("web/7")
+    assert house.why()["web/6"] == "a rollback of dev/web would go to it"
+    assert "web/5" in house.going()
+
+    house.scene.provider.memory.do(lambda world: world.deleted.add("m-6"))
+
+    assert house.why()["web/5"] == "a rollback of dev/web would go to it"
+    house.clean()
+    house.scene.roll_back()
+    assert house.scene.serving == {"web/5": 2}
+
+
+def test_what_a_cancelled_rollout_was_going_to_stays_until_another_has_arrived(
+    house: House,
+) -> None:
+    house.scene.promote("web/7")
+    house.scene.clock.once(lambda: True, lambda: cancel(house.scene.driver()))
+    with pytest.raises(Blocked, match="cancelled"):
+        house.scene.roll()
+    for token in house.scene.tokens("web/7"):
+        house.scene.provider.terminate(token, stop=StopPolicy(timeout=0))
+    tend(house.scene.driver())
+    house.scene.promote("web/8")
+
+    assert house.why()["web/7"] == "a rollout of dev/web has not arrived"
+
+    house.scene.roll("web/6")
+
+    assert "web/7" in house.going()

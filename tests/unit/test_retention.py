@@ -137,7 +137,7 @@ def lines(*versions: Version, **who: Any) -> dict[str, str]:
             "2 instances run it in dev/web, prod/web",
         ),
         ({"settled": {"web/1": ("dev/web",)}}, "dev/web has settled on it"),
-        ({"goals": {"web/1": ("dev/web",)}}, "a rollout of dev/web has not ended"),
+        ({"goals": {"web/1": ("dev/web",)}}, "a rollout of dev/web has not arrived"),
         ({"back": {"web/1": ("dev/web",)}}, "a rollback of dev/web would go to it"),
         ({"left": {"web/1": ("dev/web",)}}, "dev/web was rolled back from it and is pinned"),
         ({"failed": {"web/1": ("dev/web",)}}, "it failed in dev/web, and nothing completed since"),

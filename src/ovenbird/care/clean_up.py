@@ -14,7 +14,7 @@ from pathlib import Path
 
 from filelock import Timeout
 
-from ovenbird.care.looked import baking, looked_at, merged
+from ovenbird.care.looked import baking, looked_at, merged, missing_of
 from ovenbird.catalog import retiring
 from ovenbird.catalog.needs import Needs, References
 from ovenbird.catalog.retention import AT_MOST, SHARE, Line, Selection, chosen, why_kept
@@ -51,11 +51,13 @@ class Store:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What would be done: ``unfinished`` are retired already, and some engine still holds them."""
+    """What would be done: ``unfinished`` are retired already, and some engine still holds them;
+    ``missing`` are those that a rollback would pass over, since its engine has lost them."""
 
     selection: Selection
     unfinished: tuple[Version, ...]
     references: References
+    missing: frozenset[str]
 
     @property
     def is_empty(self) -> bool:
@@ -76,8 +78,13 @@ def plan(store: Store, *, at_most: int = AT_MOST, share: int = SHARE) -> Plan:
 
     Raises `Inconclusive` and `Blocked` as `chosen` does.
     """
-    with store.site.database.reading() as db:
-        versions, known = retiring.every_version(db), references_in(db)
+    missing: set[str] = set()
+    while True:
+        with store.site.database.reading() as db:
+            versions, known = retiring.every_version(db), references_in(db, missing=missing)
+        if not (more := missing_of(store, versions, {*known.back} - missing)):
+            break
+        missing |= more
     references = looked_at(store, versions, known)
     while True:
         selection = chosen(
@@ -99,7 +106,12 @@ def plan(store: Store, *, at_most: int = AT_MOST, share: int = SHARE) -> Plan:
             absent={**references.absent, **absent},
         )
     unfinished = retiring.unfinished(versions)
-    return Plan(selection=selection, unfinished=tuple(unfinished), references=references)
+    return Plan(
+        selection=selection,
+        unfinished=tuple(unfinished),
+        references=references,
+        missing=frozenset(missing),
+    )
 
 
 def clean_up(store: Store, plan: Plan, done: Done) -> None:
@@ -114,7 +126,7 @@ def clean_up(store: Store, plan: Plan, done: Done) -> None:
             _delete(store, version, done, refused)
         for line in plan.selection.going:
             with _no_bake(store, line.version) as bake:
-                because = f"{bake} is under way" if bake else _mark(store, line, plan.references)
+                because = f"{bake} is under way" if bake else _mark(store, line, plan)
                 if because:
                     store.console.step(f"{line.version} stays: {because}")
                     done.stayed.append((str(line.version), because))
@@ -137,19 +149,18 @@ def _held(store: Store, selection: Selection) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _mark(store: Store, line: Line, seen: References) -> str:
+def _mark(store: Store, line: Line, plan: Plan) -> str:
     """Retire it if it may still go, in the transaction that looks; else say why it stays."""
     name, now = str(line.version), store.clock.now()
     with store.site.database.begin() as db:
         versions = retiring.every_version(db)
-        references = merged(references_in(db), seen, baking=baking(store))
+        known = references_in(db, missing=plan.missing)
+        references = merged(known, plan.references, baking=baking(store))
         why = why_kept(versions, references, store.retention, now=now)
-        launches = {str(v) for v in versions if v.artifacts} - {
-            str(v) for v in retiring.unfinished(versions)
-        }
-        if name not in launches:
+        held = {str(v) for v in versions if v.artifacts}
+        if name not in held or name in {str(v) for v in retiring.unfinished(versions)}:
             return "somebody has retired it meanwhile"
-        child = next((v for v in versions if v.parent == name and str(v) in launches), None)
+        child = next((v for v in versions if v.parent == name and v.artifacts), None)
         if name in why or child is not None:
             return why.get(name) or f"{child}, which was baked on it, is still there"
         retiring.retire(db, line.version, by=store.by, because=line.because, at=now)

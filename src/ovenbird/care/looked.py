@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -44,6 +44,20 @@ def looked_at(store: Store, versions: Sequence[Version], known: References) -> R
             silent[name] = error.problem
     found = replace(known, named=store.named, silent=silent, empty=empty)
     return merged(found, replace(found, running=seen), baking=baking(store))
+
+
+def missing_of(store: Store, versions: Sequence[Version], names: Collection[str]) -> set[str]:
+    """Name those that an engine does not hold, or cannot be asked about."""
+    found: set[str] = set()
+    for version in versions:
+        if str(version) in names:
+            try:
+                held = [store.engines[a.provider].present(a) for a in version.artifacts]
+            except OvenbirdError:
+                held = []
+            if not held or not all(held):
+                found.add(str(version))
+    return found
 
 
 def merged(known: References, seen: References, *, baking: Mapping[str, str]) -> References:

@@ -22,7 +22,7 @@ Needs = Mapping[str, tuple[str, ...]]
 class References:
     """Who needs which version, by its name; fleets are written ``dev/web``.
 
-    ``running`` counts instances by fleet. ``goals`` are of rollouts that have not ended, ``back``
+    ``running`` counts instances by fleet. ``goals`` are of rollouts that have not arrived, ``back``
     what a rollback would go to, ``left`` what one came from, ``failed`` the goals that a person may
     still look at. ``named`` says which files name a version, ``kept`` why somebody keeps it.
     ``baking`` are families that a bake under way may start from, each with the bake. ``in_use``
@@ -127,7 +127,7 @@ RULES: dict[str, Rule] = {
     "channel": _channel,
     "running": _runs,
     "settled": partial(_rule, lambda r: r.settled, "{} has settled on it"),
-    "goal": partial(_rule, lambda r: r.goals, "a rollout of {} has not ended"),
+    "goal": partial(_rule, lambda r: r.goals, "a rollout of {} has not arrived"),
     "rollback": partial(_rule, lambda r: r.back, "a rollback of {} would go to it"),
     "pinned": partial(_rule, lambda r: r.left, "{} was rolled back from it and is pinned"),
     "failed": partial(_rule, lambda r: r.failed, "it failed in {}, and nothing completed since"),

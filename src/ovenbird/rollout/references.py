@@ -4,20 +4,25 @@ decided on it still holds when it is written."""
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from sqlalchemy import Connection, func, select
 
 from ovenbird.catalog.needs import Needs, References
-from ovenbird.rollout.begun import MAIN, OPEN
+from ovenbird.rollout.begun import MAIN
 from ovenbird.state.tables import failed_goals, fleets, instances, pins, rollouts, served, versions
 from ovenbird.values.image import ImageState
 
+ARRIVED = ("done", "superseded")
 LAUNCHABLE = (ImageState.ACTIVE, ImageState.DEPRECATED)
 
 
-def references_in(db: Connection) -> References:
-    """Read who runs, has settled on, goes to, came from, and would go back to which version."""
+def references_in(db: Connection, *, missing: Collection[str] = ()) -> References:
+    """Read who runs, has settled on, goes to, came from, and would go back to which version.
+
+    A rollback passes over what its engine does not hold: that is ``missing``, and the one behind
+    it is needed as well.
+    """
     settled = db.execute(
         select(fleets.c.env, fleets.c.name, fleets.c.settled, fleets.c.settled_at).where(
             fleets.c.settled.is_not(None)
@@ -31,7 +36,7 @@ def references_in(db: Connection) -> References:
         running=running_in(db),
         settled=_gathered((row.settled, f"{row.env}/{row.name}") for row in settled),
         goals=_gathered(_goals(db)),
-        back=_gathered(_back(db, {(row.env, row.name): row.settled for row in settled})),
+        back=_gathered(_back(db, {(row.env, row.name): row.settled for row in settled}, missing)),
         left=_gathered((row.version, f"{row.env}/{row.fleet}") for row in refused),
         failed=_gathered(_failed(db)),
         kept={f"{row.family}/{row.number}": row.kept_because for row in db.execute(kept)},
@@ -52,14 +57,14 @@ def running_in(db: Connection) -> dict[str, dict[str, int]]:
 
 
 def _goals(db: Connection) -> Iterable[tuple[str, str]]:
-    """Both ends of every rollout that goes on, or that a new driver would go on with: the last one
-    of its fleet. An older one that was once blocked is over."""
+    """Both ends of every rollout that is under way, or that has not arrived and is the last one of
+    its fleet: whatever stopped it, another one may go on with it."""
     last = (
         select(func.max(rollouts.c.number))
         .where(rollouts.c.kind.in_(MAIN))
         .group_by(rollouts.c.env, rollouts.c.fleet)
     )
-    goes_on = rollouts.c.number.in_(last) & rollouts.c.outcome.in_(OPEN)
+    goes_on = rollouts.c.number.in_(last) & rollouts.c.outcome.not_in(ARRIVED)
     query = select(rollouts).where(goes_on | (rollouts.c.outcome == "running"))
     for row in db.execute(query).all():
         yield row.goal, f"{row.env}/{row.fleet}"
@@ -80,9 +85,11 @@ def _failed(db: Connection) -> Iterable[tuple[str, str]]:
         yield version, f"{env}/{fleet}"
 
 
-def _back(db: Connection, settled: Mapping[tuple[str, str], str]) -> Iterable[tuple[str, str]]:
+def _back(
+    db: Connection, settled: Mapping[tuple[str, str], str], missing: Collection[str]
+) -> Iterable[tuple[str, str]]:
     """What each fleet would go back to: the last that completed and served there, may launch, and
-    is neither what it has settled on nor refused."""
+    is neither what it has settled on nor refused; and behind what is missing the one before."""
     states = select(versions.c.family, versions.c.number).where(versions.c.state.in_(LAUNCHABLE))
     good = {f"{family}/{number}" for family, number in db.execute(states)}
     good_there = {
@@ -102,8 +109,8 @@ def _back(db: Connection, settled: Mapping[tuple[str, str], str]) -> Iterable[tu
         if here in found or goal == settled.get(here, goal):
             continue
         if goal in good and (env, fleet, goal) in good_there - refused:
-            found.add(here)
             yield goal, f"{env}/{fleet}"
+            found |= {here} if goal not in missing else set()
 
 
 def _gathered(found: Iterable[tuple[str, str]]) -> Needs:
