@@ -233,6 +233,11 @@ def test_no_more_than_a_share_of_a_family_goes_at_a_time() -> None:
 
     told = refused(world, References())
     assert told.problem == "3 of the 4 images of web would go, more than 50 %."
+    assert told.evidence.splitlines() == [
+        f"web/{n}  75d old, and nothing needs it" for n in (1, 2, 3)
+    ]
+    many = refused([web(n) for n in range(1, 16)], References())
+    assert (len(many.evidence.splitlines()), many.evidence[-1]) == (11, "…")
     assert told.exit_code == 3
     half = chosen(world, References(), {"web": RULE}, now=NOW, at_most=2)
     assert [str(line.version) for line in half.going] == ["web/1", "web/2"]

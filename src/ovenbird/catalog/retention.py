@@ -22,6 +22,9 @@ AT_MOST = 20
 SHARE = 50
 """Percent of a family's images that may go at a time."""
 
+SHOWN = 10
+"""So many of those that are too many are told."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
@@ -160,11 +163,12 @@ def _refuse_a_wrong_picture(versions: Sequence[Version], references: References)
 
 def _refuse_too_large_a_share(held: Sequence[Version], going: Sequence[Line], share: int) -> None:
     for family in sorted({line.version.family for line in going}):
-        goes = sum(line.version.family == family for line in going)
+        goes = [f"{x.version}  {x.because}" for x in going if x.version.family == family]
         there = sum(v.family == family for v in held)
-        if goes * 100 > there * share:
+        if len(goes) * 100 > there * share:
             raise Blocked(
-                f"{goes} of the {there} images of {family} would go, more than {share} %.",
+                f"{len(goes)} of the {there} images of {family} would go, more than {share} %.",
                 remedy="Nothing was deleted. See that keep and min_age of its retention are meant; "
                 "then let fewer go at a time with --at-most, or allow it with --share.",
+                evidence="\n".join([*goes[:SHOWN], *["…"][: len(goes) - SHOWN]]),
             )
