@@ -11,7 +11,7 @@ IMAGE_KINDS = (
         "playbok: playbooks/web.yml\n    playbook: playbooks/web.yml",
         line="playbok:",
         says="there is no key playbok. Did you mean playbook?",
-        allowed="from, launch, max_size, parent, playbook, prove, sources, variables",
+        allowed="from, launch, max_size, parent, playbook, prove, retention, sources, variables",
     ),
     image(
         "a disk without a checksum",

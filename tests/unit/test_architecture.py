@@ -20,6 +20,8 @@ SOURCE = HOUSE / "src" / "ovenbird"
 PURE = [
     "balancer/__init__.py",
     "catalog/lineage.py",
+    "catalog/needs.py",
+    "catalog/retention.py",
     "fleet/drift.py",
     "fleet/gate.py",
     "fleet/observe.py",

@@ -72,6 +72,8 @@ def _bake_one(family: Family, parent: Version | None, bakery: Bakery, wish: Wish
     with alone(family, bakery):
         if (later := known_version(recipe, bakery)) and later != known and not wish.force:
             return already(later, bakery)  # somebody baked it while we waited
+        if parent is not None:  # somebody may have revoked or retired it while we waited
+            bakery.catalog.launchable(ImageRef.parse(str(parent)))
         clean_after_the_dead(bakery)
         mirrors = bakery.site.folder / "cache" / "mirrors.json"
         with ThreadPoolExecutor() as meanwhile:  # asking the engine takes as long as the network

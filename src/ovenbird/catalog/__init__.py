@@ -78,17 +78,17 @@ class Catalog:
         """Resolve a reference, and refuse what must not run (`Blocked`, exit 3), and what is not
         what was signed (`Tampered`, exit 1)."""
         version = self.resolve(ref)
-        if self._seals is not None:
-            with self._database.reading() as db:
-                if ref.channel:
-                    sealing.require_channel(db, version, ref.channel, self._seals)
-                sealing.require_version(db, version, self._seals)
         if not version.launchable:
             raise Blocked(
                 f"{version} is {version.state}: {version.state_because}.",
                 remedy=f"Bake a successor (invoke bake {version.family}), or name another image "
                 "with --image.",
             )
+        if self._seals is not None:
+            with self._database.reading() as db:
+                if ref.channel:
+                    sealing.require_channel(db, version, ref.channel, self._seals)
+                sealing.require_version(db, version, self._seals)
         return version
 
     def register(
@@ -157,13 +157,13 @@ class Catalog:
         """Point a channel at a version; what it pointed at before stands in the history."""
         with self._database.begin() as db:
             version = self._resolve(db, ref)
-            if self._seals is not None:  # what somebody changed is not signed once more
-                sealing.require_version(db, version, self._seals)
             if not version.launchable:
                 raise Blocked(
                     f"{version} is {version.state}: {version.state_because}.",
                     remedy="Promote another version: invoke image.list",
                 )
+            if self._seals is not None:  # what somebody changed is not signed once more
+                sealing.require_version(db, version, self._seals)
             here = (channels.c.family == version.family) & (channels.c.name == channel)
             before = db.execute(
                 select(versions.c.number).join(channels).where(here)
@@ -209,13 +209,18 @@ class Catalog:
                     f"{version} was never proven, so it never launches anyway.",
                     remedy="Bake again; the log is in: invoke image.show " + str(version),
                 )
+            if version.state is ImageState.RETIRED:
+                raise Blocked(
+                    f"{version} is retired and never launches again: {version.state_because}.",
+                    remedy=f"Its artifacts are deleted. Bake another: invoke bake {version.family}",
+                )
             judged = [version]
             if state is ImageState.REVOKED:
                 everything = store.read(db, select(versions).order_by(versions.c.id))
                 judged += [
                     v
                     for v in descendants(version, everything)
-                    if v.state not in (ImageState.REVOKED, ImageState.FAILED)
+                    if v.state not in (ImageState.REVOKED, ImageState.FAILED, ImageState.RETIRED)
                 ]
             for one in judged:
                 if self._seals is not None:

@@ -54,6 +54,18 @@ def read(db: Connection, where: Select[Any]) -> list[Version]:
     ]
 
 
+def held_by(db: Connection) -> dict[int, tuple[Artifact, ...]]:
+    """Return every artifact of the catalog, by the row of its version."""
+    rows = _grouped(db.execute(select(artifacts).order_by(artifacts.c.id)).all())
+    return {id_: tuple(_artifact(row) for row in mine) for id_, mine in rows.items()}
+
+
+def named_by(db: Connection) -> dict[int, tuple[str, ...]]:
+    """Return the names of all channels, by the row of the version that they point at."""
+    rows = _grouped(db.execute(select(channels)).all())
+    return {id_: tuple(sorted(row.name for row in mine)) for id_, mine in rows.items()}
+
+
 def contract_of(data: dict[str, Any]) -> Contract:
     return Contract(
         port=data["port"],

@@ -80,6 +80,7 @@ def _family(
         contract=_contract(entry),
         proof=_proof(entry),
         max_size=_bytes(entry.max_size),
+        retention=entry.retention.value() if entry.retention else None,
         file=document.file,
         line=document.key_line(("families", name)),
     )

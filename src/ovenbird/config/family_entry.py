@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field
 
 from ovenbird.config.health import HealthEntry
+from ovenbird.config.retention_entry import RetentionEntry
 from ovenbird.config.schema import NAMES, ConfigItem, Duration, Entry, Item, Port, refuse
 from ovenbird.config.variables import CREDENTIALS
 from ovenbird.values.image import NAME, StopPolicy
@@ -144,6 +145,7 @@ class FamilyEntry(Entry):
     max_size: str | None = Field(
         default=None, pattern=r"^[1-9][0-9]{0,6}[mg]$", description="a size as in 512m or 2g"
     )
+    retention: RetentionEntry | None = Field(default=None, description="{keep: 10, min_age: 30d}")
     variables: Variables = Field(default_factory=dict, description="NAME: any value")
     launch: ContractEntry = Field(
         default_factory=ContractEntry,

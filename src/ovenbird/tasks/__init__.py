@@ -17,7 +17,9 @@ from ovenbird.tasks import (
     house,
     image,
     image_advisories,
+    image_gc,
     image_inside,
+    image_revoke,
     image_scan,
     image_seals,
     job,
@@ -54,7 +56,7 @@ def make_namespace() -> Collection:
             image.render,
             image.promote,
             image.deprecate,
-            image.revoke,
+            image_revoke.revoke,
             image.restore,
             patch.approve,
             image_inside.packages,
@@ -65,6 +67,8 @@ def make_namespace() -> Collection:
             image_seals.sbom,
             image_seals.provenance,
             image_scan.scan,
+            image_gc.keep,
+            image_gc.gc,
         )
     )
     rollouts = Collection("rollout", rollout.all_)

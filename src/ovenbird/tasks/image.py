@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
 from ovenbird.tasks.verb import verb
+
+if TYPE_CHECKING:
+    from ovenbird.state.site import Site
+    from ovenbird.values.image import Version
 
 
 def _catalog() -> Any:
@@ -144,7 +148,9 @@ def promote(_: Any, image: str, channel: str, because: str = "") -> None:
     Console().step(f"{version.family}@{channel} is {version} now")
 
 
-def _judge(image: str, state: str, because: str) -> None:
+def judged(site: Site, image: str, state: str, because: str) -> tuple[Version, ...]:
+    """Judge an image for a reason that somebody has to give; return all whose state has changed."""
+    from ovenbird.assembly.sealed import catalog_of
     from ovenbird.clock import SystemClock
     from ovenbird.state.history import whoami
     from ovenbird.values.errors import ConfigurationError
@@ -154,27 +160,21 @@ def _judge(image: str, state: str, because: str) -> None:
         raise ConfigurationError.of(
             "Nobody will know why: --because is empty.", remedy="Say why in a few words."
         )
-    judged = _catalog().judge(
+    return catalog_of(site).judge(
         ImageRef.parse(image),
         ImageState(state),
         by=whoami(),
         because=because,
         at=SystemClock().now(),
     )
+
+
+def _judge(image: str, state: str, because: str) -> None:
+    from ovenbird.state.site import open_site
+
     console = Console()
-    for version in judged:
+    for version in judged(open_site(), image, state, because):
         console.step(f"{version} is {version.state}: {version.state_because or 'as before'}")
-        if state == "revoked" and version.channels:
-            console.note(
-                f"  Its channels still point at it: {', '.join(version.channels)}. Move them "
-                f"with: invoke image.promote {version.family}/NUMBER CHANNEL"
-            )
-
-
-@verb(positional=["image"], help={"image": "web/2 or web@stable.", "because": "Why. Required."})
-def revoke(_: Any, image: str, because: str) -> None:
-    """Never launch an image again, nor what was baked on it. No channel moves."""
-    _judge(image, "revoked", because)
 
 
 @verb(positional=["image"], help={"image": "web/2 or web@stable.", "because": "Why. Required."})

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from ovenbird.values.fleet import HealthCheck, SecretRef
 from ovenbird.values.image import Contract
+from ovenbird.values.retention import Retention
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +67,7 @@ class Family:
     contract: Contract = Contract()
     proof: ProofSpec = ProofSpec()
     max_size: int = 0
+    retention: Retention | None = None  # no ingredient of an image, and none of its recipe
     file: str = ""
     line: int = 0
 

@@ -18,6 +18,7 @@ class ImageState(StrEnum):
     DEPRECATED = "deprecated"  # still launches, with a warning
     REVOKED = "revoked"  # never launches again; fleets that run it are stale
     FAILED = "failed"  # was baked and not proven: never launches, kept for its log
+    RETIRED = "retired"  # its artifacts are deleted or being deleted; never launches again
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
