@@ -21,6 +21,11 @@ CAPABLE = bytes.fromhex("0100000200200000000000000000000000000000")
 """What ``setcap cap_sys_admin=ep`` writes."""
 
 
+def relinked(link: Path, target: str) -> None:
+    link.unlink()
+    link.symlink_to(target)
+
+
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, Artifact, Path]]:
     """An image of two layers with all that a layer may hold: podman's folder, it, and the lower."""
@@ -128,8 +133,8 @@ DEEDS: dict[str, tuple[Callable[[Path], object], Callable[[Path], object], str]]
         "/bin/ping has other attributes",
     ),
     "a link": (
-        lambda at: ((at / "etc/motd").unlink(), (at / "etc/motd").symlink_to("/evil")),
-        lambda at: ((at / "etc/motd").unlink(), (at / "etc/motd").symlink_to("passwd")),
+        lambda at: relinked(at / "etc/motd", "/evil"),
+        lambda at: relinked(at / "etc/motd", "passwd"),
         "/etc/motd leads somewhere else",
     ),
     "a folder's mode": (
