@@ -140,6 +140,17 @@ def test_an_engine_that_holds_nothing_of_the_catalog_is_another_one(house: House
         plan(wrong)
 
 
+def test_what_is_not_on_this_host_of_a_shared_site_stays(
+    house: House, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    house.scene.provider.memory.do(lambda world: world.deleted.add("m-1"))
+    assert "web/1" in house.going()  # nobody else can have it: it was deleted by hand
+
+    monkeypatch.setattr(database, "is_shared", True)
+
+    assert house.why()["web/1"].startswith("its artifact is not at the memory of this host")
+
+
 def test_one_that_an_engine_still_uses_holds_up_no_other(
     house: House, monkeypatch: pytest.MonkeyPatch
 ) -> None:

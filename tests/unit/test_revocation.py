@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -206,12 +206,10 @@ def at_once(*deeds: Callable[[], object]) -> list[object]:
 
 
 @pytest.fixture
-def two(database: Database, tmp_path: Path, url: str) -> Iterator[tuple[Catalog, Catalog]]:
-    """Two operators with connections of their own to one site with web/1 to web/4."""
+def two(database: Database, tmp_path: Path) -> tuple[Catalog, Catalog]:
+    """Two operators of one site with web/1 to web/4; each thread has a connection of its own."""
     Scene.of(database, tmp_path)
-    other = Database.open(url)
-    yield Catalog(database), Catalog(other)
-    other.close()
+    return Catalog(database), Catalog(database)
 
 
 def promote(catalog: Catalog, image: str) -> str:
