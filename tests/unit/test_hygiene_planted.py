@@ -154,12 +154,21 @@ def test_a_clean_image_raises_no_alarm(tmp_path: Path) -> None:
     assert found(clean, tmp_path) == []
 
 
-def test_a_packages_file_that_somebody_changed_is_looked_at(tmp_path: Path) -> None:
-    changed = {"/usr/lib/python3.11/test/keycert.pem": PEM + b"\n"}
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3.11/test/keycert.pem",
+        "/opt/app/lib/python3.11/site-packages/pkg/test.py",
+        "/opt/app/lib/python3.11/site-packages/pkg/other.py",
+        "/opt/app/lib/python3.11/site-packages/pkg/__pycache__/other.cpython-311.pyc",
+    ],
+)
+def test_a_packages_file_that_somebody_changed_or_added_is_looked_at(
+    path: str, tmp_path: Path
+) -> None:
+    (finding,) = found(Image(layers=[CLEAN, {path: PEM + b"\n"}]), tmp_path)
 
-    (finding,) = found(Image(layers=[CLEAN, changed]), tmp_path)
-
-    assert (finding.kind, finding.path) == (K.PRIVATE_KEY, "/usr/lib/python3.11/test/keycert.pem")
+    assert (finding.kind, finding.path) == (K.PRIVATE_KEY, path)
 
 
 def test_no_finding_repeats_more_than_four_characters_of_a_secret(tmp_path: Path) -> None:
