@@ -189,3 +189,17 @@ def test_a_tree_in_parts_is_read_as_one(tmp_path: Path) -> None:
     findings = scan(of_tree(*parts, below="rootfs")).findings
 
     assert [(f.path, f.where) for f in findings] == [("/srv/id", "the root file system")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(pack(PEM)[:-9] for name, pack in planted.PACKED.items() if "UTF" not in name),
+        *(magic + bytes(range(256)) for magic in (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0")),
+        *(b"PK\x03\x04" + bytes(400), b"\xff\xfe\x00", b"0\x82\x01\x02\x02\x01\x00" + bytes(40)),
+    ],
+)
+def test_what_is_broken_or_cut_off_breaks_no_scan(data: bytes, tmp_path: Path) -> None:
+    findings = found(Image(layers=[CLEAN, {"/srv/broken": data}]), tmp_path)
+
+    assert {finding.path for finding in findings} <= {"/srv/broken"}
