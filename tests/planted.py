@@ -108,6 +108,17 @@ def tree(files: Mapping[str, bytes]) -> bytes:
     return holder.getvalue()
 
 
+def wheel(folder: str, name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """Lay out files of a Python package, with its own list."""
+    rows = "".join(
+        f"{path},sha256={digest},{len(data)}\n"
+        for path, data in files.items()
+        for digest in [base64.urlsafe_b64encode(hashlib.sha256(data).digest()).decode().strip("=")]
+    )
+    placed = {f"{folder}/{path}": data for path, data in files.items()}
+    return {**placed, f"{folder}/{name}.dist-info/RECORD": rows.encode()}
+
+
 def packaged(name: str, files: Mapping[str, bytes]) -> dict[str, bytes]:
     """Lay out files with the list of the package that brought them."""
     listed = "".join(
@@ -147,6 +158,8 @@ CLEAN: Mapping[str, bytes] = {
     b"https://$USER:$TOKEN@host. AWS: AKIAIOSFODNN7" + b"EXAMPLE, ghp_" + b"x" * 36 + b"\n",
     "/usr/local/lib/app/blob": base64.b64encode(bytes(range(256)) * 20),
     "/var/log/dpkg.log": b"",
+    "/opt/app/lib/python3.11/site-packages/pkg/__pycache__/test.cpython-311.pyc": PEM,
+    **wheel("/opt/app/lib/python3.11/site-packages", "pkg-1.0", {"pkg/test.py": PEM}),
     **packaged(
         "libpython3.11-testsuite",
         {

@@ -154,12 +154,21 @@ def test_a_clean_image_raises_no_alarm(tmp_path: Path) -> None:
     assert found(clean, tmp_path) == []
 
 
-def test_a_packages_file_that_somebody_changed_is_looked_at(tmp_path: Path) -> None:
-    changed = {"/usr/lib/python3.11/test/keycert.pem": PEM + b"\n"}
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/usr/lib/python3.11/test/keycert.pem",
+        "/opt/app/lib/python3.11/site-packages/pkg/test.py",
+        "/opt/app/lib/python3.11/site-packages/pkg/other.py",
+        "/opt/app/lib/python3.11/site-packages/pkg/__pycache__/other.cpython-311.pyc",
+    ],
+)
+def test_a_packages_file_that_somebody_changed_or_added_is_looked_at(
+    path: str, tmp_path: Path
+) -> None:
+    (finding,) = found(Image(layers=[CLEAN, {path: PEM + b"\n"}]), tmp_path)
 
-    (finding,) = found(Image(layers=[CLEAN, changed]), tmp_path)
-
-    assert (finding.kind, finding.path) == (K.PRIVATE_KEY, "/usr/lib/python3.11/test/keycert.pem")
+    assert (finding.kind, finding.path) == (K.PRIVATE_KEY, path)
 
 
 def test_no_finding_repeats_more_than_four_characters_of_a_secret(tmp_path: Path) -> None:
@@ -180,3 +189,17 @@ def test_a_tree_in_parts_is_read_as_one(tmp_path: Path) -> None:
     findings = scan(of_tree(*parts, below="rootfs")).findings
 
     assert [(f.path, f.where) for f in findings] == [("/srv/id", "the root file system")]
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(pack(PEM)[:-9] for name, pack in planted.PACKED.items() if "UTF" not in name),
+        *(magic + bytes(range(256)) for magic in (b"\x1f\x8b\x08", b"BZh9", b"\xfd7zXZ\0")),
+        *(b"PK\x03\x04" + bytes(400), b"\xff\xfe\x00", b"0\x82\x01\x02\x02\x01\x00" + bytes(40)),
+    ],
+)
+def test_what_is_broken_or_cut_off_breaks_no_scan(data: bytes, tmp_path: Path) -> None:
+    findings = found(Image(layers=[CLEAN, {"/srv/broken": data}]), tmp_path)
+
+    assert {finding.path for finding in findings} <= {"/srv/broken"}

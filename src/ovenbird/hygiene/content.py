@@ -71,14 +71,14 @@ def contents(layers: Sequence[Layer]) -> Iterator[Content]:
         for file in layer.files():
             if file.read is None:
                 continue
-            data, md5 = _read(file.read())
+            data, md5, sha256 = _read(file.read())
             yield Content(
                 path=file.path,
                 mode=file.mode,
                 size=file.size,
                 data=data,
                 where=layer.where,
-                brought=brought.has(file.path, md5),
+                brought=brought.has(file.path, md5=md5, sha256=sha256),
                 live=top.get(file.path) == number,
             )
 
@@ -95,16 +95,17 @@ def _lay(top: dict[str, int], path: str, number: int) -> None:
             del top[known]
 
 
-def _read(chunks: Iterator[bytes]) -> tuple[bytes, str]:
-    """Return what is kept of a file, and the hash of all of it."""
-    named = hashlib.md5(usedforsecurity=False)
+def _read(chunks: Iterator[bytes]) -> tuple[bytes, str, str]:
+    """Return what is kept of a file, and two hashes of all of it."""
+    md5, sha256 = hashlib.md5(usedforsecurity=False), hashlib.sha256()
     head, tail = bytearray(), b""
     for chunk in chunks:
-        named.update(chunk)
+        md5.update(chunk)
+        sha256.update(chunk)
         room = MOST - len(head)
         head += chunk[:room]
         if len(chunk) > room:
             tail = (tail + chunk[room:])[-_TAIL:]
     if tail:
         del head[MOST - len(tail) :]
-    return bytes(head) + tail, named.hexdigest()
+    return bytes(head) + tail, md5.hexdigest(), sha256.hexdigest()

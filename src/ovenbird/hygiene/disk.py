@@ -21,8 +21,12 @@ from ovenbird.values.errors import Blocked
 def of_disk(disk: Path) -> Iterator[Content]:
     """Yield every file of a qcow2's root file system. Raises `Blocked` for one that is no ext4."""
     with opened(disk) as found:
-        system = _root(found.read)
-        yield from contents([Layer(where="the disk", files=partial(_files, system))])
+        yield from of_system(found.read)
+
+
+def of_system(read: Read) -> Iterator[Content]:
+    """Yield every file of the root file system of a raw disk that is read by ``read``."""
+    yield from contents([Layer(where="the disk", files=partial(_files, _root(read)))])
 
 
 def _root(read: Read) -> Ext4:

@@ -129,9 +129,14 @@ def _zip(data: bytes) -> Iterator[bytes]:
             for name in archive.namelist()[:_MEMBERS]:
                 with archive.open(name) as member:
                     yield member.read(MOST)
-    except (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError, OSError):
-        return  # broken, cut off, or encrypted
+    except _ZIP_FAULTS:
+        return
 
+
+_ZIP_FAULTS = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, OSError),  # broken, or cut off
+    *(RuntimeError, NotImplementedError, ValueError),  # encrypted, or of another method
+)
 
 _PACKED: tuple[tuple[str, bytes, Callable[[bytes], Iterator[bytes]]], ...] = (
     ("gzip", b"\x1f\x8b", _gzip),
