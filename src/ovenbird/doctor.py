@@ -98,6 +98,8 @@ def examine(
     site_folder: Path, project: Path, *, machine: Machine | None = None, podman: bool = True
 ) -> list[Fact]:
     """Look at everything that a command may need. ``podman=False`` leaves the engine alone."""
+    from ovenbird.seals.keys import told
+
     machine = ThisMachine() if machine is None else machine
     return [
         _python(project),
@@ -110,6 +112,7 @@ def examine(
         _disk(site_folder, machine),
         _guard(project),
         _qemu(site_folder, machine),
+        Fact(name="keys", state=State.OK, detail=told(site_folder)),
     ]
 
 
@@ -284,10 +287,8 @@ def _qemu(folder: Path, machine: Machine) -> Fact:
     if machine.which(accelerator.QEMU) is None:
         detail = f"no {accelerator.QEMU} here; only bakes and fleets on qemu need it"
         return Fact(name="qemu", state=State.OK, detail=detail)
-    text, opens = (
-        machine.text(accelerator.answer_file(folder)),
-        machine.writable(accelerator.DEVICE),
-    )
+    text = machine.text(accelerator.answer_file(folder))
+    opens = machine.writable(accelerator.DEVICE)
     detail, remedy = accelerator.told(folder, text, opens=opens)
     state = State.WARN if remedy else State.OK
     return Fact(name="qemu", state=state, detail=detail, remedy=remedy)

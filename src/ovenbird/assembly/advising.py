@@ -11,7 +11,7 @@ from ovenbird.catalog import Catalog
 from ovenbird.catalog.inventory import Inventories
 from ovenbird.clock import SystemClock
 from ovenbird.packages.advised import Watch, inside, refusal, watch_of
-from ovenbird.packages.advisories import affecting
+from ovenbird.packages.advisories import Change, affecting, changed
 from ovenbird.packages.fetch import write
 from ovenbird.report.behind import in_use
 from ovenbird.state.site import Site
@@ -121,6 +121,17 @@ def look(project: Path, site: Site, *, image: str = "", family: str = "") -> Rep
         notes=known.notes,
         unchanged_since=since,
     )
+
+
+def between(project: Path, site: Site, before: Version, after: Version) -> Change | None:
+    """Say which advisories a newer image has fixed and which it brings; None where no source of
+    advisories is named. Raises `Inconclusive`."""
+    watch = watch_of(project, site.folder, SystemClock().now())
+    if watch is None:
+        return None
+    old, new = _inside(site, before), _inside(site, after)
+    known = watch.known_of([*old, *new])
+    return changed(affecting(old, known.advisories), affecting(new, known.advisories))
 
 
 def _inside(site: Site, version: Version) -> list[Package]:

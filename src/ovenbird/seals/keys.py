@@ -50,6 +50,15 @@ def keyring(site: Path, environ: Mapping[str, str] | None = None) -> Keyring | N
     return Keyring(trusted=trusted, signer=signer, folder=folder)
 
 
+def told(site: Path) -> str:
+    """Say in one line whether a site signs, for whoever sets a machine up."""
+    trusted = sorted((site / "keys" / TRUSTED).glob("*.pub"))
+    if not trusted:
+        return "none, so images are neither signed nor checked; invoke image.keygen makes one"
+    private = "signs here" if (site / "keys" / PRIVATE).exists() else "no private one here"
+    return f"{', '.join(path.stem for path in trusted)} trusted, {private}"
+
+
 def generate(site: Path, *, name: str) -> tuple[Path, Path]:
     """Make a key pair; return where its halves are. A key that is there is never overwritten."""
     from cryptography.hazmat.primitives import serialization

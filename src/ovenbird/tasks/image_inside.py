@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from ovenbird.catalog.inventory import Inventories
     from ovenbird.packages.compare import Change, Difference
     from ovenbird.report.behind import Behind
+    from ovenbird.state.site import Site
+    from ovenbird.values.advisory import Advisory
     from ovenbird.values.image import Version
     from ovenbird.values.package import Inventory
 
@@ -119,6 +121,7 @@ def diff(_: Any, before: str, after: str, on: str = "", json: bool = False) -> N
     was = _inside(old, kept, on=on or inside.provider)
     found = difference(was, inside, ignoring={*old.ambient, *new.ambient})
     recipe = explain(catalog.recipe(old), catalog.recipe(new)) if old.family == new.family else ()
+    advised, unknown = _advised(site, old, new)
     if json:
         console.document(
             {
@@ -127,14 +130,42 @@ def diff(_: Any, before: str, after: str, on: str = "", json: bool = False) -> N
                 "packages": [_change(each) for each in found.packages],
                 "files": [_change(each) for each in found.files],
                 "recipe": [{"what": each.what, "name": each.name} for each in recipe],
+                "advisories": advised and {name: [a.id for a in each] for name, each in advised},
+                "advisories_problem": unknown,
                 "summary": str(found),
             }
         )
         return
     _show_difference(console, found)
-    for each in recipe:
-        console.result(f"  {each.what:8} {each.name}")
+    for name, each in advised or ():
+        for one in each:
+            console.result(f"  {name:10} {one.id} ({one.severity}) in {one.package}")
+    if unknown:
+        console.note(f"Nothing is said of advisories: {unknown}")
+    for input_ in recipe:
+        console.result(f"  {input_.what:8} {input_.name}")
     console.result(f"{old} → {new}: {found}")
+
+
+def _advised(
+    site: Site, old: Version, new: Version
+) -> tuple[list[tuple[str, list[Advisory]]] | None, str]:
+    """List the advisories that are fixed and introduced; None where no source is named, and a
+    sentence where nothing can be said."""
+    from ovenbird import assembly
+    from ovenbird.assembly.advising import between
+    from ovenbird.values.errors import Inconclusive
+
+    try:
+        found = between(assembly.project_folder(Path.cwd()), site, old, new)
+    except Inconclusive as error:
+        return None, error.problem
+    if found is None:
+        return None, ""
+    return [
+        ("fixed", [each.advisory for each in found.fixed]),
+        ("introduced", [each.advisory for each in found.introduced]),
+    ], ""
 
 
 def _inside(version: Version, kept: Inventories, *, on: str) -> Inventory:
