@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import shutil
 import tempfile
@@ -131,6 +132,55 @@ def test_what_cannot_be_trusted_is_inconclusive_and_never_nothing_to_do(
     for words in (("patch", "--yes"), ("image.stale",)):
         assert "expired on" in project.run(*words, code=4).stderr
     archive.publish(PLAIN)
+    quiet(project)
+
+
+MOMENTS = (
+    "Making the first tree",
+    "Provisioning with playbooks/base.yml",
+    "Proving on two throw-away",
+    r"Registered base/\d+",
+    "Provisioning with playbooks/web.yml",
+    "Looking for secrets",
+    r"Registered web/\d+",
+    r"dev/patched.*[Ww]ave|launch",
+    "drain",
+)
+"""What a run says when it is at each of its stages: the last two are of a rollout."""
+
+
+@pytest.mark.skipif(
+    "OVENBIRD_TEST_KILLS" not in os.environ,
+    reason="kills a run at every stage, ten minutes: by hand, with OVENBIRD_TEST_KILLS=1",
+)
+def test_a_run_that_is_killed_at_every_stage_is_finished_by_the_next_and_bakes_nothing_twice(
+    project: Project, archive: Archive
+) -> None:
+    project.run("patch", "--yes")
+    before = images_of(project)
+    archive.put(BREAD, "1.2", suite=SECURITY)
+    archive.publish(SECURITY)
+    killed = 0
+    for moment in MOMENTS:
+        driver = project.start("patch", "--yes", "--scheduled")
+        try:
+            driver.until(moment, seconds=200)
+        except AssertionError:
+            driver.end(code=None)
+            print(f"{moment}: it was over before")
+            continue
+        driver.kill()
+        killed += 1
+        print(f"killed at {moment!r}: {sorted(set(images_of(project)) - set(before))}")
+    said = project.run("patch", "--yes").stderr
+    assert "staging/patched" in said or "is everywhere" in said
+    made = sorted(set(images_of(project)) - set(before))
+    assert [name.partition("/")[0] for name in made] == ["base", "web"], "nothing is baked twice"
+    assert killed >= 7
+    for env in ("dev", "staging"):
+        (fleet,) = project.document("status", "--env", env)["fleets"]
+        assert {each["image"] for each in fleet["instances"]} == {made[1]}
+        assert len(fleet["instances"]) == 2
     quiet(project)
 
 
