@@ -13,7 +13,6 @@ from ovenbird.patch import Came
 from ovenbird.patch.notify import message, send, worth_telling
 from ovenbird.values.errors import ConfigurationError, Inconclusive
 
-
 # Apprise asks for a module of Python's that 3.13 has no more, where it is there.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated:DeprecationWarning")
 

@@ -101,3 +101,10 @@ def test_what_is_on_its_way_is_passed_only_by_something_more_severe(
     found = due(known(security=security, ordinary=1, age=9 * DAY, on_its_way=moving), Rule(), NOW)
 
     assert isinstance(found, Due) is passes
+
+
+def test_what_an_image_holds_back_is_no_reason_to_bake_it_every_night() -> None:
+    """A pinned package: its update was known before the image was baked, and is not in it."""
+    pinned = known(security=1, age=-DAY)
+
+    assert due(pinned, Rule(), NOW) == NotDue(because="1 update held back by something in web/3")

@@ -11,7 +11,12 @@ from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.known import family_named
 from ovenbird.bake.origins import with_their_origins
 from ovenbird.bake.prove import Proof, prove
-from ovenbird.bake.upkeep import child_environment, clean, clean_after_the_dead
+from ovenbird.bake.upkeep import (
+    child_environment,
+    clean,
+    clean_after_the_dead,
+    require_vouched,
+)
 from ovenbird.packages.sources import lend
 from ovenbird.values.errors import Blocked
 from ovenbird.values.image import Version
@@ -29,6 +34,7 @@ def prove_again(version: Version, bakery: Bakery) -> Proof:
             f"{version} is not held by {bakery.oven.name}.",
             remedy=f"Bake it again: invoke bake {version.family} --force",
         )
+    require_vouched(version, artifact, bakery)
     family = replace(family_named(version.family, bakery), contract=version.contract)
     clean_after_the_dead(bakery)
     token = f"prove-{version.family}-{secrets.token_hex(5)}"

@@ -8,6 +8,7 @@ from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.disk_image import fetched
 from ovenbird.bake.ledger import Ledger
 from ovenbird.bake.tree import tree
+from ovenbird.bake.upkeep import require_vouched
 from ovenbird.packages.sources import Source, apt_options
 from ovenbird.values.errors import BakeFailed
 from ovenbird.values.family import Definition, Family
@@ -33,6 +34,7 @@ def source_of(
                 f"{parent} has no artifact for {bakery.oven.name}.",
                 remedy=f"Bake it there first: invoke bake {parent.family} --on {bakery.oven.name}",
             )
+        require_vouched(parent, artifact, bakery)
         return artifact.id
     definition = family.definition or Definition()
     if definition.oci:

@@ -15,7 +15,12 @@ from ovenbird.bake import ledger
 from ovenbird.bake.bakery import Bakery
 from ovenbird.bake.guard import CONNECTION_PLUGINS
 from ovenbird.bake.lend import lend_to
-from ovenbird.bake.upkeep import child_environment, clean, clean_after_the_dead
+from ovenbird.bake.upkeep import (
+    child_environment,
+    clean,
+    clean_after_the_dead,
+    require_vouched,
+)
 from ovenbird.packages.sources import apt_options, lend
 from ovenbird.values.errors import BakeFailed, ConfigurationError
 from ovenbird.values.image import Version
@@ -35,6 +40,7 @@ def try_role(role: str, bakery: Bakery) -> None:
             f"{parent} is not held by {bakery.oven.name} any more.",
             remedy=f"Bake it again: invoke bake {parent.family} --force",
         )
+    require_vouched(parent, artifact, bakery)
     clean_after_the_dead(bakery)
     token = f"try-{role}-{secrets.token_hex(5)}"
     with ExitStack() as undo:

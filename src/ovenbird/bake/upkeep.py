@@ -113,6 +113,14 @@ def require_room(bakery: Bakery) -> None:
             )
 
 
+def require_vouched(version: Version, artifact: Artifact, bakery: Bakery) -> None:
+    """Refuse (`Tampered`) to start from an image that is not what was signed, down to its bytes.
+    A site without keys signs nothing and asks nothing."""
+    if bakery.catalog.is_sealed:
+        bakery.catalog.require_vouched(version, artifact)
+        bakery.provider.verify(artifact)
+
+
 def require_size(family: Family, artifact: Artifact, *, parent: Version | None) -> None:
     """Refuse (`BakeFailed`) an image that is larger than its family allows."""
     if not family.max_size or artifact.size <= family.max_size:

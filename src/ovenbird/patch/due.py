@@ -56,7 +56,10 @@ def due(known: Known, rule: Rule, now: datetime) -> Due | NotDue:
 
 def _reason(known: Known, newest: Version, rule: Rule, now: datetime) -> Due | NotDue:
     age = now - newest.packages_at
-    late = known.behind.late if known.behind else ()
+    everything = known.behind.late if known.behind else ()
+    # One that was known before the image was baked is not in it all the same: something there
+    # holds it back, and another bake would only do so again.
+    late = [each for each in everything if each.since >= newest.packages_at]
     security = sum(each.update.security for each in late)
     worth = SECURITY if security else ORDINARY
     if known.parent is not None and newest.parent != str(known.parent):
@@ -67,6 +70,8 @@ def _reason(known: Known, newest: Version, rule: Rule, now: datetime) -> Due | N
         return Due(because=f"{_counted(len(late))}, and its packages are {_days(age)} old")
     if rule.max_age is not None and age >= rule.max_age:
         return Due(because=f"its packages are {_days(age)} old, {_days(rule.max_age)} are allowed")
+    if not late and everything:
+        return NotDue(because=f"{_counted(len(everything))} held back by something in {newest}")
     if not late:
         return NotDue(because=f"nothing in {newest} has an update")
     return NotDue(because=f"{_counted(len(late))} can wait: {_next(security, rule, age)}")
