@@ -23,7 +23,7 @@ EVERY_DEBIAN = frozenset(
     {"cat", "chmod", "date", "dirname", "env", "flock", "grep", "head"}
     | {"mkdir", "rm", "sed", "sh", "sha256sum", "sleep", "tail"}
 )
-NEEDED = ["packer", "podman", "haproxy", "mmdebstrap", "iptables", "runc"]
+NEEDED = ["packer", "podman", "haproxy", "mmdebstrap", "iptables", "gpgv", "runc"]
 LOCK = f"python{sys.version_info[0]}.{sys.version_info[1]}.txt"
 TASKS = (
     "from invoke import task\n\n\n@task\ndef hello(c, code=0):\n    print('hi')\n    exit(code)\n"
