@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import gzip
 import hashlib
+import os
 import subprocess
 import threading
 from datetime import UTC, datetime, timedelta
@@ -31,6 +32,11 @@ class Key:
 
     def sign(self, text: bytes) -> bytes:
         return self._gpg("--clearsign", "--digest-algo", "SHA512", stdin=text)
+
+    def armored(self, path: Path) -> Path:
+        """Write the public key as text."""
+        path.write_bytes(self._gpg("--armor", "--export"))
+        return path
 
     def close(self) -> None:
         subprocess.run(
@@ -113,7 +119,12 @@ class Archive:
             f"Valid-Until: {format_datetime(now + valid_for, usegmt=True)}\n"
             f"Architectures: {ARCHITECTURE}\nComponents: main\nSHA256:\n" + "\n".join(sums) + "\n"
         )
-        (top / "InRelease").write_bytes(self.key.sign(release.encode()))
+        index = top / "InRelease"
+        before = index.stat().st_mtime if index.exists() else 0
+        index.write_bytes(self.key.sign(release.encode()))
+        # HTTP knows whole seconds: an index of the same second would be no newer one.
+        at = max(index.stat().st_mtime, before + 1)
+        os.utime(index, (at, at))
 
     def start(self) -> None:
         """Serve, on the same port as before."""
