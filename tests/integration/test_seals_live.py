@@ -24,7 +24,7 @@ from ovenbird.packages.sbom import sbom
 from ovenbird.provider import qemu_store
 from ovenbird.provider.podman import PodmanProvider
 from ovenbird.seals.keys import generate, keyring
-from ovenbird.values.errors import Tampered
+from ovenbird.values.errors import OvenbirdError, Tampered
 from ovenbird.values.image import Artifact
 from ovenbird.values.recipe import Recipe
 from ovenbird.values.seal import Sealed
@@ -62,6 +62,22 @@ def test_one_bit_of_a_disk_a_kernel_or_a_command_line_is_found(
     flip(file, file.read_bytes().index(b"quiet") if name == "boot.json" else 200_000)
 
     with pytest.raises(Tampered, match="are not what was baked"):
+        qemu_store.verify(folder, artifact)
+
+
+@pytest.mark.parametrize("name", ["boot.json", "vmlinuz", "disk.qcow2"])
+def test_a_file_that_is_gone_or_cannot_be_read_is_no_image_either(
+    golden: tuple[Path, Artifact], name: str
+) -> None:
+    folder, artifact = golden
+    file = qemu_store.images(folder) / qemu_store.hex_id(artifact) / name
+
+    file.chmod(0o644)
+    file.write_text("no JSON, no kernel, no disk")
+    with pytest.raises(Tampered, match="are not what was baked"):
+        qemu_store.verify(folder, artifact)
+    file.unlink()
+    with pytest.raises(OvenbirdError, match=r"are not what was baked|not hold the image"):
         qemu_store.verify(folder, artifact)
 
 

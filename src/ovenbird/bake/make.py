@@ -50,6 +50,7 @@ def make(
     wish: Wish,
 ) -> Version:
     """Render, provision and seal, prove, register. What fails is undone in reverse."""
+    bakery.catalog.require_signer()  # or all of it would be for nothing
     token = f"bake-{family.name}-{secrets.token_hex(5)}"
     log = bakery.site.folder / "logs" / f"{token}.log"
     log.parent.mkdir(exist_ok=True)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import cast
 
 from sqlalchemy import Connection, delete, desc, insert, select, update
 
@@ -18,7 +19,7 @@ from ovenbird.catalog.named import unnamed
 from ovenbird.state.database import Database
 from ovenbird.state.history import Deed, record
 from ovenbird.state.tables import channels, versions
-from ovenbird.values.errors import Blocked
+from ovenbird.values.errors import Blocked, Tampered
 from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
 from ovenbird.values.package import Inventory
 from ovenbird.values.recipe import Recipe
@@ -106,6 +107,8 @@ class Catalog:
         """
         with self._database.begin() as db:
             if state is ImageState.ACTIVE and (version := sibling(db, baked, since=joins_since)):
+                if self._seals is not None:
+                    sealing.require_version(db, version, self._seals)
                 join(db, version, self._id(db, version), baked)
                 name = str(version)
             else:
@@ -131,13 +134,21 @@ class Catalog:
         with self._database.reading() as db:
             return sealing.envelope_of(db, version, provider)
 
-    def seal_all(self) -> int:
-        """Sign every image and channel as they are now; return how many images."""
+    def require_signer(self) -> None:
+        """Raise `ConfigurationError` where this site signs, and no key to sign with is here."""
+        if self._seals is not None:
+            self._seals.require_signer()
+
+    def seal_all(self, *, again: bool = False) -> tuple[list[Version], list[Tampered]]:
+        """Sign every image and channel as they are now; ``again``: if they are what was signed.
+
+        Returns what was signed, and why the others were not.
+        """
         if self._seals is None:
-            return 0
+            return [], []
         with self._database.begin() as db:
             found = store.read(db, select(versions).order_by(versions.c.id))
-            return sealing.seal_all(db, found, self._seals)
+            return sealing.seal_all(db, found, self._seals, again=again)
 
     def learn(
         self, version: Version, *, provider: str, ambient: Sequence[str], inventory: Inventory
@@ -179,16 +190,16 @@ class Catalog:
                     because=because,
                 )
             )
-            self._record(
-                db,
-                "promote",
-                f"{version.family}@{channel}",
+            deed = Deed(
+                verb="promote",
+                subject=f"{version.family}@{channel}",
                 at=at,
                 by=by,
                 because=because,
                 before=f"{version.family}/{before}" if before else "",
                 after=str(version),
             )
+            record(db, deed)
             if self._seals is not None:
                 sealing.seal_channel(db, version, channel, at, self._seals)
             return self._resolve(db, ImageRef.parse(str(version)))
@@ -222,30 +233,32 @@ class Catalog:
                     for v in descendants(version, everything)
                     if v.state not in (ImageState.REVOKED, ImageState.FAILED, ImageState.RETIRED)
                 ]
+            fit: list[Version] = []
             for one in judged:
-                if self._seals is not None:
-                    sealing.require_version(db, one, self._seals)
+                revokes = state is ImageState.REVOKED
+                if self._seals and sealing.may_be_signed(db, one, self._seals, revokes=revokes):
+                    fit.append(one)
                 told = because if one is version else f"descends from {version}: {because}"
                 db.execute(
                     update(versions)
                     .where(versions.c.id == self._id(db, one))
                     .values(state=state, state_because=told)
                 )
-                self._record(
-                    db,
-                    {"active": "restore", "deprecated": "deprecate", "revoked": "revoke"}[state],
-                    str(one),
+                verbs = {"active": "restore", "deprecated": "deprecate", "revoked": "revoke"}
+                deed = Deed(
+                    verb=verbs[state],
+                    subject=str(one),
                     at=at,
                     by=by,
                     because=told,
                     before=one.state,
                     after=state,
                 )
-            now = tuple(self._resolve(db, ImageRef.parse(str(one))) for one in judged)
-            if self._seals is not None:
-                for one in now:
-                    sealing.seal(db, one, self._seals)
-            return now
+                record(db, deed)
+            now = {one: self._resolve(db, ImageRef.parse(str(one))) for one in judged}
+            for one in fit:
+                sealing.seal(db, now[one], cast(Seals, self._seals))
+            return tuple(now.values())
 
     def _resolve(self, db: Connection, ref: ImageRef) -> Version:
         query = select(versions).where(versions.c.family == ref.family)
@@ -266,30 +279,3 @@ class Catalog:
             .where(versions.c.number == version.number)
         ).scalar_one()
         return found
-
-    def _record(
-        self,
-        db: Connection,
-        verb: str,
-        subject: str,
-        *,
-        at: datetime,
-        by: str,
-        because: str,
-        before: str = "",
-        after: str = "",
-        outcome: str = "done",
-    ) -> None:
-        record(
-            db,
-            Deed(
-                at=at,
-                by=by,
-                verb=verb,
-                subject=subject,
-                before=before,
-                after=after,
-                because=because,
-                outcome=outcome,
-            ),
-        )

@@ -2,14 +2,15 @@
 
 The last is an in-toto statement with SLSA's provenance (https://slsa.dev/spec/v1.0/provenance).
 All of it is built from what the catalog says, so that a row which was changed by another hand no
-longer says what was signed.
+longer says what was signed. So these texts may not change: a later Ovenbird that wrote another one
+would find every image of before tampered with.
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
 from datetime import datetime
+from typing import Any
 
 from ovenbird.values.image import Artifact, Version
 from ovenbird.values.recipe import Recipe
@@ -19,8 +20,9 @@ PROVENANCE = "https://slsa.dev/provenance/v1"
 BUILD = "https://github.com/ovenbird/ovenbird/bake/v1"
 
 
-def of_version(version: Version) -> bytes:
-    """What may be launched, and what it asks of its launch."""
+def of_version(version: Version, contract: dict[str, Any]) -> bytes:
+    """What may be launched, and what it asks of its launch: ``contract`` as it is stored, since
+    to the value a later Ovenbird may add what an image of before does not say."""
     return _bytes(
         {
             "image": str(version),
@@ -28,7 +30,7 @@ def of_version(version: Version) -> bytes:
             "fingerprint": version.fingerprint,
             "packages": version.packages,
             "parent": version.parent,
-            "contract": asdict(version.contract),
+            "contract": contract,
         }
     )
 

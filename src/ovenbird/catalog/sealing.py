@@ -8,10 +8,11 @@ from datetime import UTC, datetime
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
 
 from ovenbird.catalog import claims
+from ovenbird.state.database import Database
 from ovenbird.state.image_tables import channels, statements, versions
 from ovenbird.state.tables import site
 from ovenbird.values.errors import Tampered
-from ovenbird.values.image import Artifact, Version
+from ovenbird.values.image import Artifact, ImageState, Version
 from ovenbird.values.recipe import Recipe
 from ovenbird.values.seal import Sealed, Seals
 
@@ -25,7 +26,7 @@ def recipe_of(db: Connection, version: Version) -> Recipe:
 
 def seal(db: Connection, version: Version, seals: Seals) -> None:
     """Sign a version's state and what it is made of, as the catalog has it now."""
-    envelope = seals.close(claims.of_version(version), Sealed.VERSION)
+    envelope = seals.close(_claim(db, version), Sealed.VERSION)
     db.execute(update(versions).where(_is(version)).values(seal=envelope))
 
 
@@ -64,12 +65,16 @@ def envelope_of(db: Connection, version: Version, provider: str) -> str | None:
 
 
 def require_version(db: Connection, version: Version, seals: Seals) -> None:
-    """Raise `Tampered` unless a version's row says what was signed, and its recipe is that."""
+    """Raise `Tampered` unless a version's row says what was signed, and its recipe is that.
+
+    A retired one is left as it was signed: it never launches, and a clean-up needs no key.
+    """
+    if version.state is ImageState.RETIRED:
+        return
     envelope = db.execute(select(versions.c.seal).where(_is(version))).scalar()
     signed = seals.open(envelope, Sealed.VERSION, called=str(version))
-    if signed != claims.of_version(version):
-        was = json.loads(signed)
-        now = json.loads(claims.of_version(version))
+    if signed != (claim := _claim(db, version)):
+        was, now = json.loads(signed), json.loads(claim)
         differs = ", ".join(sorted(key for key in now if was.get(key) != now[key]))
         raise Tampered(
             f"The catalog says another thing of {version} than what was signed: {differs}.",
@@ -114,7 +119,7 @@ def require_artifact(db: Connection, version: Version, artifact: Artifact, seals
             f"{version} is another artifact on {artifact.provider} than the one that was signed.",
             remedy="Nothing was launched. Find out who changed the database, and bake it again.",
         )
-    known = next(a for a in version.artifacts if a.provider == artifact.provider)
+    known = version.artifact(artifact.provider) or artifact
     again = claims.statement(version, recipe_of(db, version), known, site=_site(db))
     if json.loads(again)["predicate"] != json.loads(signed)["predicate"]:
         raise Tampered(
@@ -123,9 +128,53 @@ def require_artifact(db: Connection, version: Version, artifact: Artifact, seals
         )
 
 
-def seal_all(db: Connection, found: list[Version], seals: Seals) -> int:
-    """Sign all that is there as it is now: what a site does that gets its first key."""
+def may_be_signed(db: Connection, version: Version, seals: Seals, *, revokes: bool) -> bool:
+    """Say whether a version is what was signed, so that its new state may be. Raises `Tampered`
+    where it is not; but one that is revoked need not be: without a seal it launches even less."""
+    try:
+        require_version(db, version, seals)
+    except Tampered:
+        if not revokes:
+            raise
+        return False
+    return True
+
+
+def is_signed(database: Database) -> bool:
+    """Say whether anything in a catalog was ever signed."""
+    with database.reading() as db:
+        some = select(versions.c.id).where(versions.c.seal.is_not(None)).limit(1)
+        return db.execute(some).scalar() is not None
+
+
+def require_whole(db: Connection, version: Version, seals: Seals) -> None:
+    """Raise `Tampered` unless a version, its artifacts and its channels are what was signed."""
+    require_version(db, version, seals)
+    for artifact in version.artifacts:
+        require_artifact(db, version, artifact, seals)
+    for name in version.channels:
+        require_channel(db, version, name, seals)
+
+
+def seal_all(
+    db: Connection, found: list[Version], seals: Seals, *, again: bool
+) -> tuple[list[Version], list[Tampered]]:
+    """Sign all that is there as it is now: what a site does that gets its first key.
+
+    With ``again`` a site gets another key: what its old one has not signed is left as it is.
+    """
+    refused: list[Tampered] = []
+    signed: list[Version] = []
     for version in found:
+        if version.state is ImageState.RETIRED:
+            continue
+        try:
+            if again:
+                require_whole(db, version, seals)
+        except Tampered as tampered:
+            refused.append(tampered)
+            continue
+        signed.append(version)
         seal(db, version, seals)
         for artifact in version.artifacts:
             attest(db, version, artifact, seals)
@@ -133,7 +182,12 @@ def seal_all(db: Connection, found: list[Version], seals: Seals) -> int:
             here = (channels.c.family == version.family) & (channels.c.name == name)
             at = db.execute(select(channels.c.assigned_at).where(here)).scalar_one()
             seal_channel(db, version, name, at, seals)
-    return len(found)
+    return signed, refused
+
+
+def _claim(db: Connection, version: Version) -> bytes:
+    contract = db.execute(select(versions.c.contract).where(_is(version))).scalar_one()
+    return claims.of_version(version, contract)
 
 
 def _is(version: Version) -> ColumnElement[bool]:

@@ -95,10 +95,15 @@ def keep(folder: Path, made: Path, *, boot: Boot) -> str:
 
 def verify(folder: Path, artifact: Artifact) -> None:
     """Hash an image's files again: disk, kernel, and how it is booted. Raises `Tampered`."""
-    found = golden(folder, artifact.id, what=hex_id(artifact)[:12])
-    if _named(found.folder, found.boot) != hex_id(artifact):
+    short = hex_id(artifact)[:12]
+    try:
+        found = golden(folder, artifact.id, what=short)
+        whole = _named(found.folder, found.boot) == hex_id(artifact)
+    except (ValueError, FileNotFoundError):  # how it is booted cannot be read, or with what
+        whole = False
+    if not whole:
         raise Tampered(
-            f"The files in {found.folder} are not what was baked.",
+            f"The files in {images(folder) / hex_id(artifact)} are not what was baked.",
             remedy="Nothing was launched. Find out who changed the disk, the kernel or the "
             "command line; then bake it again with --force, and roll to that.",
         )

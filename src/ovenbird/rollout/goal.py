@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 from ovenbird.fleet.launch import resolve
 from ovenbird.rollout.journal import OPEN, Begun
 from ovenbird.rollout.setting import Setting
-from ovenbird.values.errors import Blocked, ConfigurationError, GoalFailed, OvenbirdError
+from ovenbird.values.errors import (
+    Blocked,
+    ConfigurationError,
+    GoalFailed,
+    OvenbirdError,
+    Tampered,
+)
 from ovenbird.values.fleet import LaunchData
 from ovenbird.values.image import Artifact, ImageRef, ImageState, Version
 from ovenbird.values.instance import Goal
@@ -158,7 +164,7 @@ def choose_repair(setting: Setting) -> Chosen | None:
         else:
             version = setting.catalog.launchable(ImageRef.parse(settled.version))
         return replace(_chosen(setting, version, kind="repair"), untried=False)
-    except (Blocked, ConfigurationError) as why:  # revoked, gone, or without its secrets
+    except (Blocked, ConfigurationError, Tampered) as why:  # revoked, gone, without its secrets
         cleaning = choose_removal(setting, ())
         return cleaning and replace(cleaning, barred=why)
 

@@ -49,7 +49,7 @@ class VouchedProvider(BoundedProvider):
 
     def _version(self, order: Order) -> Version:
         try:
-            version = self._vouching.catalog.resolve(ImageRef.parse(order.version))
+            version = self._vouching.catalog.launchable(ImageRef.parse(order.version))
         except ConfigurationError as unknown:
             raise Tampered(
                 f"{order.version} is not in the catalog, so nobody has signed it.",

@@ -27,15 +27,12 @@ class Keyring:
     signer: CryptoSigner | None
     folder: Path
 
+    def require_signer(self) -> None:
+        self._signing()
+
     def close(self, payload: bytes, kind: Sealed) -> str:
-        if self.signer is None:
-            raise ConfigurationError.of(
-                "This site's images are signed, and no private key is here to sign with.",
-                remedy=f"Nothing was changed. Name one in OVENBIRD_KEY, or put it at "
-                f"{self.folder / 'signing.pem'}.",
-            )
         envelope = Envelope(payload, str(kind), {})
-        envelope.sign(self.signer)
+        envelope.sign(self._signing())
         return json.dumps(envelope.to_dict())
 
     def open(self, envelope: str | None, kind: Sealed, *, called: str) -> bytes:
@@ -48,7 +45,7 @@ class Keyring:
         try:
             found = Envelope.from_dict(json.loads(envelope))
             found.verify(list(self.trusted), threshold=1)
-        except (KeyError, ValueError, TypeError, FormatError) as error:
+        except (KeyError, ValueError, TypeError, AttributeError, FormatError) as error:
             raise _bad(called, "what stands there is no signature") from error
         except (VerificationError, UnverifiedSignatureError) as error:
             raise _bad(called, f"by no key in {self.folder / 'trusted'}") from error
@@ -56,6 +53,15 @@ class Keyring:
             raise _bad(called, f"as {found.payload_type}, which is something else")
         payload: bytes = found.payload
         return payload
+
+    def _signing(self) -> CryptoSigner:
+        if self.signer is None:
+            raise ConfigurationError.of(
+                "This site's images are signed, and no private key is here to sign with.",
+                remedy=f"Nothing was changed. Name one in OVENBIRD_KEY, or put it at "
+                f"{self.folder / 'signing.pem'}.",
+            )
+        return self.signer
 
 
 def _bad(called: str, why: str) -> Tampered:

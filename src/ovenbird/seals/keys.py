@@ -25,6 +25,11 @@ TRUSTED = "trusted"
 NAMED_BY = "OVENBIRD_KEY"
 
 
+def trusts(site: Path) -> bool:
+    """Say whether a site trusts any key, without reading one."""
+    return any((site / "keys" / TRUSTED).glob("*.pub"))
+
+
 def keyring(site: Path, environ: Mapping[str, str] | None = None) -> Keyring | None:
     """Read the keys of a site; None where it trusts none, and so neither signs nor checks.
 

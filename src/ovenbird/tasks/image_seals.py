@@ -13,8 +13,8 @@ ON = {"on": "The engine whose artifact is meant; else the first one."}
 @verb(help={"name": "What to call the public half: NAME.pub."})
 def keygen(_: Any, name: str = "site") -> None:
     """Make the key that this site signs with; from then on nothing unsigned is launched."""
-    from ovenbird.assembly.sealed import catalog_of
-    from ovenbird.seals.keys import generate
+    from ovenbird.assembly.sealed import catalog_of, none_trusted
+    from ovenbird.seals.keys import generate, trusts
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import NAME
@@ -25,11 +25,19 @@ def keygen(_: Any, name: str = "site") -> None:
             remedy="Use lower-case letters, digits and hyphens, beginning with a letter.",
         )
     console, site = Console(), open_site()
+    again = trusts(site.folder)
+    if not again and catalog_of(site).is_sealed:
+        raise none_trusted(site.folder)
     private, public = generate(site.folder, name=name)
     console.step(f"Wrote the private key {private} (keep a copy elsewhere), and {public}")
-    count = catalog_of(site).seal_all()
+    signed, refused = catalog_of(site).seal_all(again=again)
+    count = len(signed)
     console.step(f"Signed {count} image{'s' * (count != 1)} as the catalog has them now")
     console.note("Other hosts of this site need the public half; those that bake or promote both.")
+    for tampered in refused:
+        console.note(f"Not signed once more: {tampered.problem}")
+    if refused:
+        raise refused[0]
 
 
 @verb(positional=["image"], help={"image": "web/2 or web@stable.", **ON})

@@ -17,6 +17,10 @@ class Sealed(StrEnum):
 class Seals(Protocol):
     """The keys of a site."""
 
+    def require_signer(self) -> None:
+        """Raise `ConfigurationError` where no private key is here."""
+        ...
+
     def close(self, payload: bytes, kind: Sealed) -> str:
         """Sign; return the envelope. Raises `ConfigurationError` where no private key is here."""
         ...
