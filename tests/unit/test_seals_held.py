@@ -16,6 +16,7 @@ from sqlalchemy import select, update
 from tests.builders import NOW, an_artifact
 from tests.unit.test_catalog import baked
 
+from ovenbird.assembly.patching import World
 from ovenbird.assembly.sealed import catalog_of
 from ovenbird.bake.bakery import Wish
 from ovenbird.bake.make import make
@@ -24,11 +25,13 @@ from ovenbird.bake.source import source_of
 from ovenbird.catalog import Catalog, claims
 from ovenbird.catalog.retiring import retire
 from ovenbird.catalog.sealing import is_signed
+from ovenbird.console import Console
 from ovenbird.seals.keys import generate, keyring
 from ovenbird.state.database import Database
 from ovenbird.state.image_tables import artifacts, channels, statements, versions
 from ovenbird.values.errors import Blocked, ConfigurationError, Tampered
 from ovenbird.values.image import Contract, ImageRef, ImageState, Version
+from ovenbird.values.patch import Patching
 from ovenbird.values.recipe import Recipe
 from ovenbird.values.seal import Sealed
 
@@ -62,8 +65,15 @@ class Bench:
         ref = ImageRef.parse(image)
         return self.catalog.judge(ref, state, by="ann", because="CVE-1", at=NOW)
 
-    def promote(self, image: str) -> None:
-        self.catalog.promote(ImageRef.parse(image), "stable", by="ann", because="", at=NOW)
+    def promote(self, image: str, channel: str = "stable") -> None:
+        self.catalog.promote(ImageRef.parse(image), channel, by="ann", because="", at=NOW)
+
+    def repoint(self, version: Version) -> None:
+        """Move every channel to a version without a key."""
+        number = versions.c.number == version.number
+        mine = select(versions.c.id).where(versions.c.family == version.family, number)
+        with self.database.begin() as db:
+            db.execute(update(channels).values(version_id=mine.scalar_subquery()))
 
     def slip_in(self, family: str, **values: object) -> None:
         """Change a row of versions without a key."""
@@ -113,22 +123,46 @@ def test_a_new_key_signs_all_but_what_somebody_changed_under_the_old_one(bench: 
 
 
 def test_a_new_key_does_not_sign_a_channel_that_somebody_moved(bench: Bench) -> None:
-    bench.add("web")
-    bench.promote("web/1")
-    bench.add("base")
-    bench.catalog.register(
-        replace(baked("web", b"2"), artifact=an_artifact("podman:2", provider="podman")),
-        state=ImageState.ACTIVE,
-    )
-    with bench.database.begin() as db:
-        second = select(versions.c.id).where(versions.c.number == 2).scalar_subquery()
-        db.execute(update(channels).values(version_id=second))
+    bench.repoint(two_of_web(bench))
 
     _, refused = bench.catalog.seal_all(again=True)
 
     assert ["points at web/2" in each.problem for each in refused] == [True]
     with pytest.raises(Tampered, match="points at web/2, and web/1 was signed"):
         bench.launchable("web@stable")
+
+
+def test_a_channel_that_somebody_moved_is_not_copied_to_another_one(bench: Bench) -> None:
+    second = two_of_web(bench)
+    bench.repoint(second)
+
+    with pytest.raises(Tampered, match="points at web/2, and web/1 was signed"):
+        bench.promote("web@stable", "prod")
+    bench.promote("web/2", "prod")  # whoever says which one has decided it himself
+    assert str(bench.launchable("web@prod")) == "web/2"
+
+
+def test_the_night_goes_on_from_no_channel_that_somebody_moved(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bench.folder)
+    world = World(bench.folder, bench.site, Console(), Patching(), {})
+    second = two_of_web(bench)
+    world.line("web")
+
+    bench.repoint(second)
+
+    with pytest.raises(Tampered, match="points at web/2, and web/1 was signed"):
+        world.line("web")
+    world.line("base")  # another family goes on
+
+
+def two_of_web(bench: Bench) -> Version:
+    """web/1, which is stable, and web/2; return the second."""
+    bench.add("web")
+    bench.promote("web/1")
+    made = replace(baked("web", b"2"), artifact=an_artifact("podman:2", provider="podman"))
+    return bench.catalog.register(made, state=ImageState.ACTIVE)
 
 
 def test_a_changed_descendant_does_not_keep_its_parent_from_being_revoked(bench: Bench) -> None:

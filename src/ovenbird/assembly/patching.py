@@ -96,6 +96,7 @@ class World:
         return {one.version.family: one for one in found}
 
     def line(self, family: str) -> Line:
+        self._catalog.require_channels(family)
         return line_of(
             family,
             self.patching.path,

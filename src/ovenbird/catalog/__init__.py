@@ -134,6 +134,15 @@ class Catalog:
         with self._database.reading() as db:
             return sealing.envelope_of(db, version, provider)
 
+    def require_channels(self, family: str) -> None:
+        """Refuse (`Tampered`) channels of a family that point where nobody with a key has pointed
+        them: for who goes on from where they point."""
+        if self._seals is not None:
+            for version in self.versions(family):
+                with self._database.reading() as db:
+                    for name in version.channels:
+                        sealing.require_channel(db, version, name, self._seals)
+
     def require_signer(self) -> None:
         """Raise `ConfigurationError` where this site signs, and no key to sign with is here."""
         if self._seals is not None:
@@ -174,6 +183,8 @@ class Catalog:
                     remedy="Promote another version: invoke image.list",
                 )
             if self._seals is not None:  # what somebody changed is not signed once more
+                if ref.channel:
+                    sealing.require_channel(db, version, ref.channel, self._seals)
                 sealing.require_version(db, version, self._seals)
             here = (channels.c.family == version.family) & (channels.c.name == channel)
             before = db.execute(

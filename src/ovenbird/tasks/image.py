@@ -136,7 +136,7 @@ def promote(_: Any, image: str, channel: str, because: str = "") -> None:
             remedy="Use lower-case letters, digits and hyphens, beginning with a letter.",
         )
     project, site, catalog = assembly.project_folder(Path.cwd()), open_site(), _catalog()
-    version = catalog.resolve(ImageRef.parse(image))
+    version = catalog.launchable(ImageRef.parse(image))
     require_promotable(project, site, version, channel)
     version = catalog.promote(
         ImageRef.parse(str(version)),
