@@ -65,12 +65,7 @@ def envelope_of(db: Connection, version: Version, provider: str) -> str | None:
 
 
 def require_version(db: Connection, version: Version, seals: Seals) -> None:
-    """Raise `Tampered` unless a version's row says what was signed, and its recipe is that.
-
-    A retired one is left as it was signed: it never launches, and a clean-up needs no key.
-    """
-    if version.state is ImageState.RETIRED:
-        return
+    """Raise `Tampered` unless a version's row says what was signed, and its recipe is that."""
     envelope = db.execute(select(versions.c.seal).where(_is(version))).scalar()
     signed = seals.open(envelope, Sealed.VERSION, called=str(version))
     if signed != (claim := _claim(db, version)):
@@ -166,7 +161,7 @@ def seal_all(
     refused: list[Tampered] = []
     signed: list[Version] = []
     for version in found:
-        if version.state is ImageState.RETIRED:
+        if version.state is ImageState.RETIRED:  # it never launches, and a clean-up needs no key
             continue
         try:
             if again:

@@ -25,6 +25,12 @@ TRUSTED = "trusted"
 NAMED_BY = "OVENBIRD_KEY"
 
 
+def sign_with(key: str) -> None:
+    """Sign with another key for the rest of this command, where one is named."""
+    if key:
+        os.environ[NAMED_BY] = key
+
+
 def trusts(site: Path) -> bool:
     """Say whether a site trusts any key, without reading one."""
     return any((site / "keys" / TRUSTED).glob("*.pub"))
@@ -40,6 +46,12 @@ def keyring(site: Path, environ: Mapping[str, str] | None = None) -> Keyring | N
     folder = site / "keys"
     files = sorted((folder / TRUSTED).glob("*.pub"))
     named = environ.get(NAMED_BY, "")
+    if not files and named:
+        raise ConfigurationError.of(
+            f"A key is named to sign with ({named}), and this site trusts none.",
+            remedy=f"Nothing was signed. Put its public half into {folder / TRUSTED}: openssl pkey "
+            f"-in {named} -pubout -out {folder / TRUSTED}/NAME.pub",
+        )
     if not files:
         return None
     from ovenbird.seals import Keyring

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ovenbird.console import Console
-from ovenbird.tasks.verb import verb
+from ovenbird.tasks.verb import KEY, verb
 
 
 @verb(
@@ -19,6 +19,7 @@ from ovenbird.tasks.verb import verb
         "keep": "Leave a failed build instance for a look, and say how to enter it.",
         "verbose": "Show Ansible's own output.",
         "because": "Why; kept in the image's provenance.",
+        "key": KEY,
         "json": "Print one JSON document about the image on stdout.",
     },
 )
@@ -31,6 +32,7 @@ def bake(
     keep: bool = False,
     verbose: bool = False,
     because: str = "",
+    key: str = "",
     json: bool = False,
 ) -> None:
     """Bake a golden image: render, provision, seal, prove, register."""
@@ -38,9 +40,11 @@ def bake(
     from ovenbird.assembly import baking
     from ovenbird.bake import bake as bake_image
     from ovenbird.bake.bakery import Wish
+    from ovenbird.seals.keys import sign_with
     from ovenbird.state.site import open_site
     from ovenbird.tasks.documents import image_document
 
+    sign_with(key)
     console = Console()
     project = assembly.project_folder(Path.cwd())
     bakeries = baking.bakeries(project, open_site(), console, on=on)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
-from ovenbird.tasks.verb import verb
+from ovenbird.tasks.verb import KEY, verb
 
 if TYPE_CHECKING:
     from ovenbird.state.site import Site
@@ -118,18 +118,21 @@ def render(_: Any, family: str, on: str = "podman") -> None:
         "image": "The version, web/2, or a channel to copy, web@candidate.",
         "channel": "The channel to move, for example stable.",
         "because": "Why; kept in the history.",
+        "key": KEY,
     },
 )
-def promote(_: Any, image: str, channel: str, because: str = "") -> None:
+def promote(_: Any, image: str, channel: str, because: str = "", key: str = "") -> None:
     """Point a channel at an image."""
     from ovenbird import assembly
     from ovenbird.assembly.advising import require_promotable
     from ovenbird.clock import SystemClock
+    from ovenbird.seals.keys import sign_with
     from ovenbird.state.history import whoami
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import NAME, ImageRef
 
+    sign_with(key)
     if not NAME.fullmatch(channel):
         raise ConfigurationError.of(
             f"{channel!r} is no name for a channel.",
@@ -148,14 +151,16 @@ def promote(_: Any, image: str, channel: str, because: str = "") -> None:
     Console().step(f"{version.family}@{channel} is {version} now")
 
 
-def judged(site: Site, image: str, state: str, because: str) -> tuple[Version, ...]:
+def judged(site: Site, image: str, state: str, because: str, key: str) -> tuple[Version, ...]:
     """Judge an image for a reason that somebody has to give; return all whose state has changed."""
     from ovenbird.assembly.sealed import catalog_of
     from ovenbird.clock import SystemClock
+    from ovenbird.seals.keys import sign_with
     from ovenbird.state.history import whoami
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import ImageRef, ImageState
 
+    sign_with(key)
     if not because.strip():
         raise ConfigurationError.of(
             "Nobody will know why: --because is empty.", remedy="Say why in a few words."
@@ -169,21 +174,27 @@ def judged(site: Site, image: str, state: str, because: str) -> tuple[Version, .
     )
 
 
-def _judge(image: str, state: str, because: str) -> None:
+def _judge(image: str, state: str, because: str, key: str) -> None:
     from ovenbird.state.site import open_site
 
     console = Console()
-    for version in judged(open_site(), image, state, because):
+    for version in judged(open_site(), image, state, because, key):
         console.step(f"{version} is {version.state}: {version.state_because or 'as before'}")
 
 
-@verb(positional=["image"], help={"image": "web/2 or web@stable.", "because": "Why. Required."})
-def deprecate(_: Any, image: str, because: str) -> None:
+@verb(
+    positional=["image"],
+    help={"image": "web/2 or web@stable.", "because": "Why. Required.", "key": KEY},
+)
+def deprecate(_: Any, image: str, because: str, key: str = "") -> None:
     """Warn about an image; it still launches."""
-    _judge(image, "deprecated", because)
+    _judge(image, "deprecated", because, key)
 
 
-@verb(positional=["image"], help={"image": "web/2.", "because": "Why. Required."})
-def restore(_: Any, image: str, because: str) -> None:
+@verb(
+    positional=["image"],
+    help={"image": "web/2.", "because": "Why. Required.", "key": KEY},
+)
+def restore(_: Any, image: str, because: str, key: str = "") -> None:
     """Take a revocation or deprecation of one image back; its descendants keep theirs."""
-    _judge(image, "active", because)
+    _judge(image, "active", because, key)

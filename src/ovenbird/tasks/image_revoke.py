@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
-from ovenbird.tasks.verb import verb
+from ovenbird.tasks.verb import KEY, verb
 
 if TYPE_CHECKING:
     from ovenbird.report.revoked import Aftermath
@@ -17,10 +17,11 @@ if TYPE_CHECKING:
     help={
         "image": "web/2 or web@stable.",
         "because": "Why. Required.",
+        "key": KEY,
         "json": "Print one JSON document on stdout.",
     },
 )
-def revoke(_: Any, image: str, because: str, json: bool = False) -> None:
+def revoke(_: Any, image: str, because: str, key: str = "", json: bool = False) -> None:
     """Never launch an image again, nor what was baked on it, and name who runs one."""
     from ovenbird.assembly.holding import Holding
     from ovenbird.report.revoked import aftermath_of
@@ -28,7 +29,7 @@ def revoke(_: Any, image: str, because: str, json: bool = False) -> None:
     from ovenbird.tasks.image import judged
 
     console, site = Console(), open_site()
-    revoked = judged(site, image, "revoked", because)
+    revoked = judged(site, image, "revoked", because, key)
     aftermath = aftermath_of(site.database, revoked, holds=Holding(Path.cwd(), site))
     if json:
         console.document(document(aftermath))

@@ -13,8 +13,10 @@ ON = {"on": "The engine whose artifact is meant; else the first one."}
 @verb(help={"name": "What to call the public half: NAME.pub."})
 def keygen(_: Any, name: str = "site") -> None:
     """Make the key that this site signs with; from then on nothing unsigned is launched."""
+    import os
+
     from ovenbird.assembly.sealed import catalog_of, none_trusted
-    from ovenbird.seals.keys import generate, trusts
+    from ovenbird.seals.keys import NAMED_BY, generate, trusts
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import NAME
@@ -25,6 +27,7 @@ def keygen(_: Any, name: str = "site") -> None:
             remedy="Use lower-case letters, digits and hyphens, beginning with a letter.",
         )
     console, site = Console(), open_site()
+    os.environ.pop(NAMED_BY, None)  # the key that is made here signs what is there
     again = trusts(site.folder)
     if not again and catalog_of(site).is_sealed:
         raise none_trusted(site.folder)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ovenbird.console import Console
-from ovenbird.tasks.verb import verb
+from ovenbird.tasks.verb import KEY, verb
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
         "yes": "Do it without asking.",
         "dry_run": "Only say what would be done.",
         "scheduled": "This is the schedule's run: refused while the schedule is disabled.",
+        "key": KEY,
         "json": "Print one JSON document on stdout.",
     }
 )
@@ -29,6 +30,7 @@ def patch(
     yes: bool = False,
     dry_run: bool = False,
     scheduled: bool = False,
+    key: str = "",
     json: bool = False,
 ) -> None:
     """Bake what is behind, prove it, promote it and roll it out, as far as the evidence allows."""
@@ -38,10 +40,12 @@ def patch(
     from ovenbird.patch import outcome_of
     from ovenbird.patch import patch as run
     from ovenbird.patch.runs import Runs
+    from ovenbird.seals.keys import sign_with
     from ovenbird.state.history import whoami
     from ovenbird.state.site import open_site
     from ovenbird.tasks.rollout import answered
 
+    sign_with(key)
     console = Console()
     project = assembly.project_folder(Path.cwd())
     site, patching = open_site(), load_patching(project)

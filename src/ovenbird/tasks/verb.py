@@ -16,6 +16,9 @@ from ovenbird.values.errors import Blocked, OvenbirdError
 
 INTERRUPTED = 130
 
+KEY = "The private key to sign with; else OVENBIRD_KEY, else the site's own."
+"""What ``--key`` means, wherever something is signed."""
+
 
 def verb(**options: Any) -> Callable[[Callable[..., None]], Any]:
     """Make an invoke task that ends with the exit code of the error that it raises.
