@@ -13,12 +13,13 @@ from __future__ import annotations
 import os
 import stat
 import tarfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
 _CHUNK = 1 << 20
-_WHITEOUT, _OPAQUE = ".wh.", ".wh..wh..opq"
+_WHITEOUT, _OPAQUE, _OF_AUFS = ".wh.", ".wh..wh..opq", ".wh..wh."
+_MASKED = "user.containers.override_stat"
 _HIDES_ALL = ("trusted.overlay.opaque", "user.overlay.opaque")
 _XATTR = "SCHILY.xattr."
 _OF_THE_STORE = ("trusted.overlay.", "user.overlay.", "user.containers.", "security.selinux")
@@ -44,10 +45,11 @@ def difference(archive: IO[bytes], folder: Path) -> str:
     if os.lstat(folder).st_mode & 0o022:  # its mode is the store's, and not in the archive
         return "/ may be written by others"
     with tarfile.open(fileobj=archive, mode="r:") as tar:
-        entries = {_name(entry): entry for entry in tar}  # of one name the last one counts
+        named = {_name(entry): entry for entry in tar}  # of one name the last one counts
+        entries = {name: entry for name, entry in named.items() if not _is_of_aufs(name)}
         known = {parent for name in entries for parent in _above(name)}
         for name, entry in entries.items():
-            if why := _compared(tar, entry, name, folder):
+            if why := _compared(tar, _target(entry, entries), name, folder):
                 return f"{_shown(name)} {why}"
     for name, is_whiteout in _there(folder):
         hidden = f"{_folder_of(name)}{_WHITEOUT}{name.rpartition('/')[2]}"
@@ -76,7 +78,7 @@ def _compared(tar: tarfile.TarFile, entry: tarfile.TarInfo, name: str, folder: P
         if last.startswith(_WHITEOUT):
             gone = base / last.removeprefix(_WHITEOUT)
             return "" if _is_whiteout(gone) or (base / last).exists() else "is gone"
-        return _facts(tar, entry, folder / name, folder)
+        return _facts(tar, entry, folder / name)
     except (FileNotFoundError, NotADirectoryError):
         return "is gone"
     except PermissionError:
@@ -85,17 +87,19 @@ def _compared(tar: tarfile.TarFile, entry: tarfile.TarInfo, name: str, folder: P
         return ""
 
 
-def _facts(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path, folder: Path) -> str:
+def _target(entry: tarfile.TarInfo, entries: Mapping[str, tarfile.TarInfo]) -> tarfile.TarInfo:
+    """Return what a hard link leads to: it has to be like that, whether it shares it or not."""
+    return entries.get(_normal(entry.linkname), entry) if entry.islnk() else entry
+
+
+def _facts(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path) -> str:
     now = os.lstat(path)
-    if entry.islnk():
-        same = os.lstat(folder / entry.linkname.removeprefix("/").removeprefix("./"))
-        return "" if now.st_ino == same.st_ino else f"is no link to {entry.linkname}"
     if stat.S_IFMT(now.st_mode) != _KINDS.get(entry.type):
         return "is of another kind"
     if entry.issym():
         if os.readlink(path) != entry.linkname:
             return "leads somewhere else"
-    elif stat.S_IMODE(now.st_mode) != entry.mode & 0o7777:
+    elif stat.S_IMODE(now.st_mode) != entry.mode & 0o7777 and not _is_masked(path):
         return "has another mode"
     if os.geteuid() == 0 and (now.st_uid, now.st_gid) != (entry.uid, entry.gid):
         return "has another owner"
@@ -103,7 +107,7 @@ def _facts(tar: tarfile.TarFile, entry: tarfile.TarInfo, path: Path, folder: Pat
         device = os.major(now.st_rdev), os.minor(now.st_rdev)
         if device != (entry.devmajor, entry.devminor):
             return "is another device"
-    if _attributes(path) != _attributes_of(entry):
+    if not _has_its_attributes(path, entry):
         return "has other attributes"
     return "" if not entry.isreg() or _same(tar, entry, path) else "has another content"
 
@@ -137,6 +141,19 @@ def _hides_all(folder: Path) -> bool:
     return any(name in names for name in _HIDES_ALL)
 
 
+def _is_masked(path: Path) -> bool:
+    """Rootless a store may give every file one mode, and note the right one beside it."""
+    return os.geteuid() != 0 and _MASKED in os.listxattr(path, follow_symlinks=False)
+
+
+def _has_its_attributes(path: Path, entry: tarfile.TarInfo) -> bool:
+    """Where the file system takes none of a kind it has less than the archive. It never has more,
+    nor other ones, and it takes what gives rights."""
+    now, told = _attributes(path), _attributes_of(entry)
+    missing = told.keys() - now.keys()
+    return now.items() <= told.items() and not any(n.startswith("security.") for n in missing)
+
+
 def _attributes(path: Path) -> dict[str, bytes]:
     names: Sequence[str] = os.listxattr(path, follow_symlinks=False)
     own = [name for name in names if not name.startswith(_OF_THE_STORE)]
@@ -153,7 +170,17 @@ def _attributes_of(entry: tarfile.TarInfo) -> dict[str, bytes]:
 
 
 def _name(entry: tarfile.TarInfo) -> str:
-    return os.path.normpath(entry.name.lstrip("/"))
+    return _normal(entry.name)
+
+
+def _normal(name: str) -> str:
+    return os.path.normpath(name.lstrip("/"))
+
+
+def _is_of_aufs(name: str) -> bool:
+    """Notes that an older storage driver left in an archive, which no store unpacks."""
+    last = name.rpartition("/")[2]
+    return last.startswith(_OF_AUFS) and last != _OPAQUE
 
 
 def _above(name: str) -> Iterator[str]:
