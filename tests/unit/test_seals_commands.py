@@ -80,6 +80,46 @@ def test_a_second_keygen_makes_nothing(typed: Typed, tmp_path: Path) -> None:
     assert not (tmp_path / "site/keys/trusted/new.pub").exists()
 
 
+def test_a_keygen_that_was_killed_is_finished_by_the_next_one(typed: Typed, tmp_path: Path) -> None:
+    site = tmp_path / "site"
+    private, public = generate(site, name="site")
+    made, trusted = private.read_bytes(), public.read_bytes()
+    for dead_before_its_public_half in (True, False):
+        (site / "keys/.unfinished").touch()
+        if dead_before_its_public_half:
+            public.unlink()
+
+        code, _, said = typed("image.keygen")
+
+        assert code == 0, said
+        assert "Signed 2 images" in said
+        assert (private.read_bytes(), public.read_bytes()) == (made, trusted)
+        assert [path.name for path in (site / "keys/trusted").iterdir()] == ["site.pub"]
+        assert typed("image.keygen")[0] == 2
+        unsign()
+
+
+def test_signatures_that_somebody_took_away_are_not_made_again_by_a_keygen(
+    typed: Typed, tmp_path: Path
+) -> None:
+    typed("image.keygen")
+    unsign()
+
+    assert typed("image.keygen")[0] == 2
+    (tmp_path / "site/keys/signing.pem").unlink()
+    code, _, said = typed("image.keygen", "--name", "new")
+
+    assert code == 1
+    assert "Signed 0 images" in said
+    assert "web/1 is not signed" in said
+
+
+def unsign() -> None:
+    """What somebody does who has the database, and no key."""
+    with open_site().database.begin() as db:
+        db.execute(update(versions).values(seal=None))
+
+
 def test_a_new_key_names_what_somebody_changed_and_exits_1(typed: Typed, tmp_path: Path) -> None:
     typed("image.keygen")
     (tmp_path / "site/keys/signing.pem").unlink()

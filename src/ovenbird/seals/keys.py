@@ -24,6 +24,9 @@ PRIVATE = "signing.pem"
 TRUSTED = "trusted"
 NAMED_BY = "OVENBIRD_KEY"
 
+UNFINISHED = ".unfinished"
+"""Lies beside the first key of a site until all that is there is signed with it."""
+
 
 def sign_with(key: str) -> None:
     """Sign with another key for the rest of this command, where one is named."""
@@ -77,27 +80,36 @@ def told(site: Path) -> str:
 
 
 def generate(site: Path, *, name: str) -> tuple[Path, Path]:
-    """Make a key pair; return where its halves are. A key that is there is never overwritten."""
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
+    """Make a key pair; return where its halves are. A key that is there is never overwritten; of
+    one whose making was cut short the public half is made."""
     folder = site / "keys"
     private, public = folder / PRIVATE, folder / TRUSTED / f"{name}.pub"
-    (folder / TRUSTED).mkdir(mode=0o700, parents=True, exist_ok=True)
     for path in (private, public):
-        if path.exists():
+        if path.exists() and trusts(site):
             raise ConfigurationError.of(
                 f"There is a key already: {path}.",
                 remedy="Nothing was made. Move it away first, and keep it for as long as anything "
                 "is needed that it signed; its public half must stay trusted.",
             )
-    key = Ed25519PrivateKey.generate()
-    pem = key.private_bytes(
+    (folder / TRUSTED).mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not private.exists():
+        _make(private)
+    draft = public.with_suffix(f".{os.getpid()}")
+    draft.write_bytes(_public_half(private))
+    draft.replace(public)
+    return private, public
+
+
+def _make(private: Path) -> None:
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    pem = Ed25519PrivateKey.generate().private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,
         serialization.NoEncryption(),
     )
-    draft = folder / f".{PRIVATE}.{os.getpid()}"
+    draft = private.with_name(f".{private.name}.{os.getpid()}")
     with open(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "wb") as file:
         file.write(pem)
         file.flush()
@@ -105,13 +117,18 @@ def generate(site: Path, *, name: str) -> tuple[Path, Path]:
     with suppress(FileExistsError):  # somebody else's, made in the same moment, stays
         os.link(draft, private)
     draft.unlink()
-    made = serialization.load_pem_private_key(private.read_bytes(), None)
-    public.write_bytes(
-        made.public_key().public_bytes(
-            serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
-        )
+
+
+def _public_half(private: Path) -> bytes:
+    from cryptography.hazmat.primitives import serialization
+
+    try:
+        key = serialization.load_pem_private_key(private.read_bytes(), None)
+    except (ValueError, TypeError) as error:
+        raise _unreadable(private, "private") from error
+    return key.public_key().public_bytes(
+        serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
     )
-    return private, public
 
 
 def _signer(path: Path) -> CryptoSigner:

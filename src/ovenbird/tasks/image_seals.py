@@ -16,7 +16,8 @@ def keygen(_: Any, name: str = "site") -> None:
     import os
 
     from ovenbird.assembly.sealed import catalog_of, none_trusted
-    from ovenbird.seals.keys import NAMED_BY, generate, trusts
+    from ovenbird.catalog.sealing import is_signed
+    from ovenbird.seals.keys import NAMED_BY, UNFINISHED, generate, trusts
     from ovenbird.state.site import open_site
     from ovenbird.values.errors import ConfigurationError
     from ovenbird.values.image import NAME
@@ -28,12 +29,20 @@ def keygen(_: Any, name: str = "site") -> None:
         )
     console, site = Console(), open_site()
     os.environ.pop(NAMED_BY, None)  # the key that is made here signs what is there
-    again = trusts(site.folder)
-    if not again and catalog_of(site).is_sealed:
+    again, unfinished = trusts(site.folder), site.folder / "keys" / UNFINISHED
+    if not again and is_signed(site.database):
         raise none_trusted(site.folder)
-    private, public = generate(site.folder, name=name)
-    console.step(f"Wrote the private key {private} (keep a copy elsewhere), and {public}")
+    if again and unfinished.exists():
+        again = False
+        console.step("A key is there already, and what it was made for is not signed yet")
+    else:
+        if not again:  # what another hand may have written since is not signed by the next keygen
+            unfinished.parent.mkdir(mode=0o700, exist_ok=True)
+            unfinished.touch()
+        private, public = generate(site.folder, name=name)
+        console.step(f"Wrote the private key {private} (keep a copy elsewhere), and {public}")
     signed, refused = catalog_of(site).seal_all(again=again)
+    unfinished.unlink(missing_ok=True)
     count = len(signed)
     console.step(f"Signed {count} image{'s' * (count != 1)} as the catalog has them now")
     console.note("Other hosts of this site need the public half; those that bake or promote both.")
