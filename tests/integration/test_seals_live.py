@@ -65,6 +65,22 @@ def test_one_bit_of_a_disk_a_kernel_or_a_command_line_is_found(
         qemu_store.verify(folder, artifact)
 
 
+def test_the_parts_of_an_image_are_what_sha256sum_says_of_its_files(
+    golden: tuple[Path, Artifact],
+) -> None:
+    folder, artifact = golden
+    kept = qemu_store.images(folder) / qemu_store.hex_id(artifact)
+
+    parts = qemu_store.parts(folder, artifact.id)
+
+    names = [name for name, _ in parts]
+    assert names == ["boot.json", "disk.qcow2", "vmlinuz", "initrd.img"]
+    said = subprocess.run(
+        ["sha256sum", *names], cwd=kept, capture_output=True, text=True, check=True
+    ).stdout
+    assert said == "".join(f"{digest}  {name}\n" for name, digest in parts)
+
+
 @pytest.mark.parametrize("name", ["boot.json", "vmlinuz", "disk.qcow2"])
 def test_a_file_that_is_gone_or_cannot_be_read_is_no_image_either(
     golden: tuple[Path, Artifact], name: str

@@ -97,7 +97,12 @@ def make(
         proof = _prove(family, baked, kitchen, book, bakery, wish, allowed=allowed)
         inside = with_their_origins(proof.inventory, sources, bakery)
         registered = bakery.catalog.register(
-            replace(baked, ambient=proof.ambient, inventory=inside),
+            replace(
+                baked,
+                ambient=proof.ambient,
+                inventory=inside,
+                parts=tuple(bakery.oven.parts(made)) if bakery.catalog.is_sealed else (),
+            ),
             state=ImageState.ACTIVE,
             joins_since=wish.since,
         )

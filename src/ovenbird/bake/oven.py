@@ -103,6 +103,10 @@ class Oven(Protocol):
         """Return an image's size in bytes."""
         ...
 
+    def parts(self, artifact_id: str) -> Sequence[tuple[str, str]]:
+        """Name the files of an image, each with its SHA-256, where others meet them as files."""
+        ...
+
     def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
         """Yield every file of an image, each layer's, and what the image says of itself.
 

@@ -131,6 +131,9 @@ class LxdOven:
     def size(self, artifact_id: str) -> int:
         return int(self._query(f"images/{artifact_id}")["size"])
 
+    def parts(self, artifact_id: str) -> Sequence[tuple[str, str]]:
+        return ()
+
     def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
         """A published instance is one tar with a rootfs in it; an imported tree is a tar alone,
         beside its description."""

@@ -79,6 +79,9 @@ class PodmanOven:
         seen = self._podman("Measuring the image", "image", "inspect", artifact_id)
         return int(json.loads(seen.stdout)[0]["Size"])
 
+    def parts(self, artifact_id: str) -> Sequence[tuple[str, str]]:
+        return ()
+
     def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
         from ovenbird.hygiene.archive import of_image
 

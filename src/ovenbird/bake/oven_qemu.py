@@ -128,6 +128,9 @@ class QemuOven:
     def size(self, artifact_id: str) -> int:
         return qemu_store.size(self._folder, artifact_id)
 
+    def parts(self, artifact_id: str) -> Sequence[tuple[str, str]]:
+        return qemu_store.parts(self._folder, artifact_id)
+
     def contents(self, artifact_id: str, *, folder: Path) -> Generator[Content]:
         from ovenbird.hygiene.disk import of_disk
 

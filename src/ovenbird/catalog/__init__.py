@@ -119,7 +119,7 @@ class Catalog:
             if self._seals is not None:
                 sealing.seal(db, made, self._seals)
                 if artifact := made.artifact(baked.artifact.provider):
-                    sealing.attest(db, made, artifact, self._seals)
+                    sealing.attest(db, made, artifact, self._seals, parts=baked.parts)
             return made
 
     def require_vouched(self, version: Version, artifact: Artifact) -> None:

@@ -20,7 +20,7 @@ from ovenbird.values.recipe import Recipe
 class Baked:
     """What a bake hands over to be registered. ``parent`` is a version's name, or None;
     ``ambient`` are the paths that changed by themselves while it was proven, ``inventory`` is what
-    was found inside."""
+    was found inside, ``parts`` are the artifact's files with their SHA-256, where it has some."""
 
     recipe: Recipe
     packages: str
@@ -32,6 +32,7 @@ class Baked:
     log: str
     ambient: tuple[str, ...] = ()
     inventory: Inventory | None = None
+    parts: tuple[tuple[str, str], ...] = ()
 
 
 def sibling(db: Connection, baked: Baked, *, since: datetime | None) -> Version | None:

@@ -9,6 +9,7 @@ would find every image of before tampered with.
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -40,17 +41,22 @@ def of_channel(name: str, image: str, assigned_at: datetime) -> bytes:
     return _bytes({"channel": name, "image": image, "assigned_at": assigned_at.isoformat()})
 
 
-def statement(version: Version, recipe: Recipe, artifact: Artifact, *, site: str) -> bytes:
-    """How one artifact was made: of what, by whom, when, with which tools."""
+def statement(
+    version: Version,
+    recipe: Recipe,
+    artifact: Artifact,
+    *,
+    site: str,
+    parts: Sequence[tuple[str, str]] = (),
+) -> bytes:
+    """How one artifact was made: of what, by whom, when, with which tools. ``parts`` are its files
+    and their SHA-256, for who meets them as files: the artifact's own id is over all of them."""
+    whole = f"{version}@{artifact.provider}"
+    named = [(whole, bare(artifact.id)), *((f"{whole}/{name}", digest) for name, digest in parts)]
     return _bytes(
         {
             "_type": STATEMENT,
-            "subject": [
-                {
-                    "name": f"{version}@{artifact.provider}",
-                    "digest": {"sha256": bare(artifact.id)},
-                }
-            ],
+            "subject": [{"name": name, "digest": {"sha256": digest}} for name, digest in named],
             "predicateType": PROVENANCE,
             "predicate": {
                 "buildDefinition": {

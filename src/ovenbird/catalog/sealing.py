@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from sqlalchemy import ColumnElement, Connection, delete, insert, select, update
@@ -37,9 +38,17 @@ def seal_channel(db: Connection, version: Version, name: str, at: datetime, seal
     db.execute(update(channels).where(here).values(seal=seals.close(claim, Sealed.CHANNEL)))
 
 
-def attest(db: Connection, version: Version, artifact: Artifact, seals: Seals) -> None:
+def attest(
+    db: Connection,
+    version: Version,
+    artifact: Artifact,
+    seals: Seals,
+    *,
+    parts: Sequence[tuple[str, str]] = (),
+) -> None:
     """Sign how an artifact was made."""
-    claim = claims.statement(version, recipe_of(db, version), artifact, site=_site(db))
+    recipe, site_id = recipe_of(db, version), _site(db)
+    claim = claims.statement(version, recipe, artifact, site=site_id, parts=parts)
     version_id = db.execute(select(versions.c.id).where(_is(version))).scalar_one()
     mine = (statements.c.version_id == version_id) & (statements.c.provider == artifact.provider)
     db.execute(delete(statements).where(mine))
@@ -102,7 +111,7 @@ def require_artifact(db: Connection, version: Version, artifact: Artifact, seals
     called = f"The statement of how {version} was made for {artifact.provider}"
     envelope = envelope_of(db, version, artifact.provider)
     signed = seals.open(envelope, Sealed.STATEMENT, called=called)
-    (subject,) = json.loads(signed)["subject"]
+    subject, *_ = json.loads(signed)["subject"]
     name = f"{version}@{artifact.provider}"
     if subject["name"] != name:
         raise Tampered(
@@ -172,12 +181,23 @@ def seal_all(
         signed.append(version)
         seal(db, version, seals)
         for artifact in version.artifacts:
-            attest(db, version, artifact, seals)
+            parts = _parts(db, version, artifact, seals) if again else ()
+            attest(db, version, artifact, seals, parts=parts)
         for name in version.channels:
             here = (channels.c.family == version.family) & (channels.c.name == name)
             at = db.execute(select(channels.c.assigned_at).where(here)).scalar_one()
             seal_channel(db, version, name, at, seals)
     return signed, refused
+
+
+def _parts(
+    db: Connection, version: Version, artifact: Artifact, seals: Seals
+) -> list[tuple[str, str]]:
+    """Read from a statement that is good which files it names beside the artifact."""
+    envelope = envelope_of(db, version, artifact.provider)
+    whole, *files = json.loads(seals.open(envelope, Sealed.STATEMENT, called="It"))["subject"]
+    own = f"{whole['name']}/"
+    return [(file["name"].removeprefix(own), file["digest"]["sha256"]) for file in files]
 
 
 def _claim(db: Connection, version: Version) -> bytes:

@@ -109,6 +109,12 @@ def verify(folder: Path, artifact: Artifact) -> None:
         )
 
 
+def parts(folder: Path, artifact_id: str) -> list[tuple[str, str]]:
+    """Name an image's files, each with its SHA-256 as ``sha256sum`` prints it."""
+    found = golden(folder, artifact_id, what=artifact_id)
+    return [(name, _digest(found.folder / name)) for name in _names(found.boot)]
+
+
 def _named(folder: Path, boot: Boot) -> str:
     """Name an image by all of its files."""
     named = hashlib.sha256()
