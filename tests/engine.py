@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,7 +38,15 @@ def a_disk(*, size: str) -> Iterator[Path]:
         try:
             yield Path(at)
         finally:
-            subprocess.run(["umount", at], check=True)
+            unmounted(at)
+
+
+def unmounted(at: str, *, seconds: float = 20) -> None:
+    """Take a disk away as soon as the last program that was ended has let go of it."""
+    deadline = time.monotonic() + seconds
+    while subprocess.run(["umount", at], check=False, capture_output=True).returncode:
+        assert time.monotonic() < deadline, f"somebody still uses {at}"
+        time.sleep(0.2)
 
 
 class PrivateEngine:
