@@ -11,7 +11,8 @@ from tests.builders import NOW
 from tests.driving import Scene
 from tests.faults.house import add_images
 
-from ovenbird.care.clean_up import Done, Plan, Store, clean_up, plan
+from ovenbird.care.clean_up import Done, Plan, clean_up, plan
+from ovenbird.care.store import Store
 from ovenbird.catalog import Catalog
 from ovenbird.console import Console
 from ovenbird.state.database import Database

@@ -14,7 +14,8 @@ from tests.contract.conftest import a_small_image, podman_folder  # noqa: F401
 
 from ovenbird import process
 from ovenbird.bake.oven_podman import PodmanOven
-from ovenbird.care.clean_up import Done, Store, clean_up, plan
+from ovenbird.care.clean_up import Done, clean_up, plan
+from ovenbird.care.store import Store
 from ovenbird.catalog import Baked, Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.console import Console

@@ -18,7 +18,8 @@ from ovenbird import config
 from ovenbird.assembly import cleaning
 from ovenbird.bake.ingredients import recipe_of
 from ovenbird.care import clean_up as module
-from ovenbird.care.clean_up import Store, plan
+from ovenbird.care.clean_up import plan
+from ovenbird.care.store import Store
 from ovenbird.console import Console
 from ovenbird.state.database import Database
 from ovenbird.state.tables import artifacts, versions

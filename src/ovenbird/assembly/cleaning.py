@@ -6,7 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ovenbird.assembly.engines import engine_named
-from ovenbird.care.clean_up import Store
+from ovenbird.care.store import Store
 from ovenbird.catalog import Catalog
 from ovenbird.clock import SystemClock
 from ovenbird.config import load_environments, load_families, load_fleets

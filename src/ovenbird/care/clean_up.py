@@ -7,7 +7,7 @@ next one. Where an engine does not answer nothing is deleted, on no engine.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,38 +15,14 @@ from pathlib import Path
 from filelock import Timeout
 
 from ovenbird.care.looked import baking, looked_at, merged, missing_of
+from ovenbird.care.store import Store
 from ovenbird.catalog import retiring
-from ovenbird.catalog.needs import Needs, References
+from ovenbird.catalog.needs import References
 from ovenbird.catalog.retention import AT_MOST, SHARE, Line, Selection, chosen, why_kept
-from ovenbird.clock import Clock
-from ovenbird.console import Console
-from ovenbird.provider import Engine
 from ovenbird.rollout.references import references_in
 from ovenbird.state.lock import lock_of
-from ovenbird.state.site import Site
 from ovenbird.values.errors import Blocked, Busy, EngineUnreachable
-from ovenbird.values.fleet import FleetKey
 from ovenbird.values.image import Version
-from ovenbird.values.retention import Retention
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Store:
-    """The images of a site, and everything that may need one.
-
-    ``fleets`` says at which engines a fleet may have instances, ``named`` which files name a
-    version, ``parents`` from which family another one is baked.
-    """
-
-    site: Site
-    engines: Mapping[str, Engine]
-    fleets: Mapping[FleetKey, Collection[str]]
-    named: Needs
-    retention: Mapping[str, Retention]
-    parents: Mapping[str, str]
-    clock: Clock
-    console: Console
-    by: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from ovenbird.bake import ledger
+from ovenbird.care.store import Store
 from ovenbird.catalog.needs import References
 from ovenbird.values.errors import OvenbirdError
 from ovenbird.values.image import ImageState, Version
-
-if TYPE_CHECKING:
-    from ovenbird.care.clean_up import Store
 
 
 def looked_at(store: Store, versions: Sequence[Version], known: References) -> References:

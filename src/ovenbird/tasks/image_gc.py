@@ -9,7 +9,8 @@ from ovenbird.console import Console
 from ovenbird.tasks.verb import verb
 
 if TYPE_CHECKING:
-    from ovenbird.care.clean_up import Done, Plan, Store
+    from ovenbird.care.clean_up import Done, Plan
+    from ovenbird.care.store import Store
 
 SHOWN = 20
 """So many of those that stay are told one by one; --json tells all."""
