@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import threading
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -105,3 +107,45 @@ def test_the_guard_finds_what_it_reads(tmp_path: Path) -> None:
 
     assert {"pid", "started", "into", "name"} <= said.keys()
     assert said["name"] == ledger.TARGET
+
+
+def test_a_program_that_a_killed_bake_left_is_outrun(tmp_path: Path) -> None:
+    """What podman still writes when its bake was killed: the folder fills while it is removed."""
+    book = opened(tmp_path)
+    inner = book.folder / "proof"
+    inner.mkdir()
+    written = threading.Event()
+
+    def write_on() -> None:
+        for number in range(400):
+            with suppress(OSError):
+                inner.mkdir(exist_ok=True)
+                (inner / f"{number}").write_text("more")
+            written.set()
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    written.wait()
+    with suppress(FileNotFoundError):
+        book.close()
+    writer.join()
+    if book.folder.exists():  # it came back after the last look
+        book.close()
+
+    assert not book.folder.exists()
+
+
+def test_a_clean_up_that_is_cut_short_still_knows_its_bake(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    book = opened(tmp_path)
+    (book.folder / "lent").mkdir()
+
+    def full(path: Path) -> None:
+        raise PermissionError(13, "no", str(path))
+
+    monkeypatch.setattr("shutil.rmtree", full)
+    with pytest.raises(PermissionError):
+        book.close()
+
+    assert ledger.read(book.path) == book

@@ -6,15 +6,21 @@ machine that Ansible may reach.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 TARGET = "build"
 """The name of the one host in a bake's inventory."""
+
+
+PATIENCE = 30.0
+"""Seconds in which whoever still writes into a dead bake's folder has ended."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -75,8 +81,26 @@ class Ledger:
         self.write()
 
     def close(self) -> None:
-        """Forget the bake: everything that it created is gone or has an owner."""
-        shutil.rmtree(self.folder)
+        """Forget the bake: everything that it created is gone or has an owner.
+
+        A program that a killed bake left may still write into the folder; it is outrun. The
+        ledger goes last, so that a clean-up which is cut short is done again.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while True:
+            try:
+                for each in self.folder.iterdir():
+                    if each.is_dir() and not each.is_symlink():
+                        shutil.rmtree(each)
+                    elif each != self.path:
+                        each.unlink(missing_ok=True)
+                shutil.rmtree(self.folder)
+                return
+            except OSError as error:
+                busy = error.errno in (errno.ENOTEMPTY, errno.ENOENT) and self.folder.exists()
+                if not busy or time.monotonic() > deadline:
+                    raise
+            time.sleep(0.1)
 
 
 def dead(bakes: Path) -> Iterator[Ledger]:

@@ -12,6 +12,7 @@ import json
 import lzma
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from http.client import HTTPException
@@ -239,5 +240,6 @@ def _read(text: bytes, names: Collection[str]) -> Iterator[tuple[str, str, str, 
 def _forget(cache: Path) -> None:
     old = time.time() - FORGOTTEN
     for path in cache.iterdir():
-        if path.is_file() and path.stat().st_mtime < old:
-            path.unlink(missing_ok=True)
+        with suppress(FileNotFoundError):  # somebody's draft that is in its place now
+            if path.is_file() and path.stat().st_mtime < old:
+                path.unlink()

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
+from uuid import uuid4
 
 if TYPE_CHECKING:
     from urllib.request import OpenerDirector
@@ -78,7 +78,7 @@ def asked(url: str, *, proxy: str = "") -> bytes:
 def write(path: Path, data: bytes) -> None:
     """Replace a file of the cache in one step: whoever reads it sees the old or the new."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    draft = path.with_name(f".{path.name}.{uuid4().hex[:12]}")  # bakes side by side are one process
     draft.write_bytes(data)
     draft.replace(path)
 

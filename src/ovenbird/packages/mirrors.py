@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ovenbird import process
+from ovenbird.packages.fetch import write
 
 CONFIGURED = ("sources.list", "sources.list.d", "apt.conf", "apt.conf.d")
 """What decides on mirrors, under /etc/apt; and APT_CONFIG in the environment."""
@@ -27,10 +28,7 @@ def mirrors_of_this_machine(*, cache: Path | None = None) -> list[tuple[str, str
             return [(suite, uri) for suite, uri in known["mirrors"]]
     mirrors = _asked()
     if cache is not None:
-        cache.parent.mkdir(parents=True, exist_ok=True)
-        draft = cache.with_name(f".{cache.name}.{os.getpid()}")
-        draft.write_text(json.dumps({"key": key, "mirrors": mirrors}))
-        draft.replace(cache)
+        write(cache, json.dumps({"key": key, "mirrors": mirrors}).encode())
     return mirrors
 
 
