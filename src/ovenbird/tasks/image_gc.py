@@ -70,6 +70,7 @@ def carry_out(
 ) -> None:
     """Print the plan, ask, and do it."""
     from ovenbird.care.clean_up import Done, clean_up
+    from ovenbird.tasks.rollout import answered
 
     done = Done()
     if not json:
@@ -79,7 +80,7 @@ def carry_out(
             return
         if plan.is_empty:
             console.step("Nothing goes: nothing was done")
-        elif yes or _answered(console):
+        elif yes or answered(console, "Delete them?", does="deletes images for good"):
             clean_up(store, plan, done)
             console.step(f"Deleted {len(done.deleted)} of {_count(plan)}, {_mib(done.freed)}")
     finally:
@@ -172,20 +173,6 @@ def _number(text: str, flag: str, most: int) -> int:
             f"{flag} says {text!r}.", remedy=f"Write a whole number from 1 to {most}."
         )
     return int(text)
-
-
-def _answered(console: Console) -> bool:
-    from ovenbird.values.errors import ConfigurationError
-
-    if not console.interactive:
-        raise ConfigurationError.of(
-            "This deletes images for good, and there is no terminal to ask on.",
-            remedy="Nothing was done. Answer with --yes, or look only with --plan.",
-        )
-    if console.ask("Delete them?"):
-        return True
-    console.note("Nothing was done.")
-    return False
 
 
 def _count(plan: Plan) -> int:

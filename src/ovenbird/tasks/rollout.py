@@ -252,16 +252,18 @@ def _foreseen(setting: Setting, chosen: Chosen, *, only_look: bool, emergency: b
         return foresee(setting, chosen, emergency=emergency)
 
 
-def answered(console: Console) -> bool:
+def answered(
+    console: Console, question: str = "Do it?", *, does: str = "changes live servers"
+) -> bool:
     """Ask whether to do it. Raises `ConfigurationError` where there is no terminal to ask on."""
     from ovenbird.values.errors import ConfigurationError
 
     if not console.interactive:
         raise ConfigurationError.of(
-            "This changes live servers, and there is no terminal to ask on.",
+            f"This {does}, and there is no terminal to ask on.",
             remedy="Nothing was done. Answer with --yes, or look only with --plan.",
         )
-    if console.ask("Do it?"):
+    if console.ask(question):
         return True
     console.note("Nothing was done.")
     return False
